@@ -1,0 +1,135 @@
+package core
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// DeliveryID names one delivery: one event to one subscriber. Receivers see it as webhook-id, the same on every attempt.
+type DeliveryID string
+
+// crockford is the alphabet of ULIDs (https://github.com/ulid/spec).
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+const (
+	eventPrefix    = "evt_"
+	deliveryPrefix = "dlv_"
+	ulidLength     = 26
+	ulidTimeLength = 10
+)
+
+// DeliveryIDOf returns the id of the delivery of event to subscriber. It is a pure function of both ids (the first 80 bits of a
+// SHA-256), so that every crash and redelivery finds the same delivery.
+//
+// An event id that Postrider made is a ULID, which starts with its time; the delivery takes that start over, so that the ids of
+// deliveries made together lie together in an index.
+func DeliveryIDOf(event EventID, subscriber SubscriberID) DeliveryID {
+	h := sha256.New()
+	h.Write([]byte(event))
+	var number [9]byte // a zero byte, which no event id holds, and the subscriber
+	binary.BigEndian.PutUint64(number[1:], uint64(subscriber))
+	h.Write(number[:])
+	var sum [sha256.Size]byte
+	hash := crockford.EncodeToString(h.Sum(sum[:0])[:17]) // 28 characters
+	start := hash[16:26]
+	if ulid, ok := strings.CutPrefix(string(event), eventPrefix); ok && len(ulid) == ulidLength {
+		start = ulid[:ulidTimeLength]
+	}
+	return DeliveryID(deliveryPrefix + start + hash[:16])
+}
+
+// Outcome is what became of one attempt.
+type Outcome uint8
+
+// The outcomes of an attempt. Their numbers are stored: never reuse one.
+const (
+	Delivered Outcome = 1 // the receiver took it
+	Retry     Outcome = 2 // it may work later
+	Rejected  Outcome = 3 // it can never work
+)
+
+var outcomes = map[Outcome]string{Delivered: "delivered", Retry: "retry", Rejected: "rejected"}
+
+// String returns the outcome's word, as the API shows it.
+func (o Outcome) String() string {
+	if word, ok := outcomes[o]; ok {
+		return word
+	}
+	return fmt.Sprintf("outcome(%d)", uint8(o))
+}
+
+// Attempt is one try of a delivery or, with Subscriber 0, one try to resolve an event. (Event, Subscriber, Number) is unique in the
+// log.
+type Attempt struct {
+	Event      EventID
+	Subscriber SubscriberID // 0: the event's resolution
+	Number     int          // from 1, numbered on through replays
+	First      int          // the number at which the budget of this run of attempts began
+	Since      time.Time    // when this run began: what max_age counts from
+
+	Started  time.Time
+	Duration time.Duration
+	Outcome  Outcome
+	Code     int       // the receiver's status code; 0: it gave none
+	Reason   string    // why it was not delivered, for people
+	Excerpt  string    // the beginning of the receiver's answer
+	Due      time.Time // when the next attempt is due; zero: there is none
+}
+
+// DeliveryState says how far a delivery has come. It follows from its last attempt, its message and its dead letter.
+type DeliveryState uint8
+
+// The states of a delivery.
+const (
+	DeliveryPending   DeliveryState = 1 // waits for its first attempt, or for the first one after a replay
+	DeliveryScheduled DeliveryState = 2 // failed, and a retry is due
+	DeliveryDelivered DeliveryState = 3
+	DeliveryDead      DeliveryState = 4 // will not be tried again by itself; there is a dead letter
+)
+
+var deliveryStates = map[DeliveryState]string{
+	DeliveryPending: "pending", DeliveryScheduled: "scheduled", DeliveryDelivered: "delivered", DeliveryDead: "dead",
+}
+
+// String returns the state's word, as the API shows it.
+func (s DeliveryState) String() string {
+	if word, ok := deliveryStates[s]; ok {
+		return word
+	}
+	return fmt.Sprintf("state(%d)", uint8(s))
+}
+
+// ParseDeliveryState reads the word of a state.
+func ParseDeliveryState(word string) (DeliveryState, error) {
+	for state, w := range deliveryStates {
+		if w == word {
+			return state, nil
+		}
+	}
+	return 0, Invalidf("state", "no delivery is ever %q: a state is pending, scheduled, delivered or dead", word)
+}
+
+// Delivery is what is known of one delivery.
+type Delivery struct {
+	ID         DeliveryID
+	Event      EventID
+	EventName  string
+	Subscriber SubscriberID
+	State      DeliveryState
+	Attempts   []Attempt // by number; empty in lists
+	Last       *Attempt  // nil: none yet
+}
+
+// DeliveryFilter selects deliveries. Zero fields select everything.
+type DeliveryFilter struct {
+	Event      EventID
+	EventName  string
+	Subscriber SubscriberID
+	State      DeliveryState
+	Limit      int    // 1 to 1000
+	Cursor     string // where an earlier page ended; "" starts with the newest
+}

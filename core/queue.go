@@ -1,0 +1,101 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// QueueName says which of the queues.
+type QueueName string
+
+// The queues.
+const (
+	EventQueue    QueueName = "event"    // events to be resolved
+	DeliveryQueue QueueName = "delivery" // deliveries to be attempted
+)
+
+// Message asks for one piece of work: to resolve an event (Subscriber 0), or to attempt a delivery. It is small: payload and arguments
+// live once, in the event's log record.
+type Message struct {
+	Event      EventID
+	Subscriber SubscriberID // 0: the event itself
+	Attempt    int          // the number of the attempt that is asked for, from 1
+	First      int          // the number at which this run of attempts began: 1, or where a replay went on
+	Since      time.Time    // when this run began, to the millisecond
+	Lane       string       // messages of one lane wait together, and never hold up those of another
+	Content    *Event       // the event, on the EventQueue: required when publishing; filled in when consumed
+
+	// Set by the queue on what it hands to a Handler.
+	Fresh       bool // surely never handed over before: the log need not be asked
+	Redelivered bool // may have been handed to a Handler before
+}
+
+// EventMessage returns the message that asks for e to be resolved for the first time.
+func EventMessage(e Event) Message {
+	return Message{Event: e.ID, Attempt: 1, First: 1, Since: e.Accepted, Lane: e.Name, Content: &e}
+}
+
+// DeliveryMessage returns the message that asks for the first attempt of a delivery.
+func DeliveryMessage(event EventID, subscriber SubscriberID, now time.Time) Message {
+	return Message{Event: event, Subscriber: subscriber, Attempt: 1, First: 1, Since: now, Lane: subscriber.String()}
+}
+
+// Handler turns one consumed message into what takes its place. An error means: not consumed, redeliver later; a [*Held] says when.
+type Handler func(ctx context.Context, m Message) (Result, error)
+
+// Result is what takes the place of a consumed message.
+type Result struct {
+	Log  []Record   // event, attempt and dead-letter records
+	Next []Outgoing // messages that follow
+}
+
+// Outgoing is a message on its way into a queue.
+type Outgoing struct {
+	Queue   QueueName
+	Message Message
+	Due     time.Time // zero, or in the past: now
+}
+
+// Held is the error of a Handler that has no room for a message now: its lane is full, its subscriber disabled, its plugin down. It
+// is no failure and costs no attempt. A queue that keeps lanes holds back the whole lane until Wake is called; any other
+// queue defers the message by Wait.
+type Held struct {
+	Reason string
+	Wait   time.Duration     // about when room is expected
+	Notify func(wake func()) // calls wake once, from any goroutine, when there may be room; at once if there is already
+}
+
+// Error returns the reason.
+func (h *Held) Error() string { return "held: " + h.Reason }
+
+// Depth says how much waits in one queue.
+type Depth struct {
+	Queue QueueName
+	Ready int // to be handed over as soon as there is room
+	Due   int // due later
+}
+
+// Queue carries messages at least once and makes the hand-over safe: Result.Log and Result.Next are durable before the consumed message is
+// forgotten. What crashes in between, crashes harmlessly, because
+//
+//   - (event, subscriber, attempt) is unique in the log, and a message that may have been handed over before says so (not Fresh);
+//   - an event id that was published before is not consumed again, unless it is a redelivery.
+//
+// core/coretest states all of this as tests.
+type Queue interface {
+	// Publish makes out durable, all or nothing, before it returns nil. It returns ErrConflict for an event id that is known
+	// with other content, and drops an event whose id is known with the same content. It returns ErrNoSpace or
+	// ErrUnavailable, with nothing accepted, when it can't.
+	Publish(ctx context.Context, out ...Outgoing) error
+
+	// Consume hands the messages of q to h, at most concurrency at a time. Cancelling ctx stops the intake; Consume then returns
+	// nil once every running handler has handed over, or an error when the drain deadline has passed. Handlers run with a context
+	// that outlives ctx until that deadline. One Consume per queue at a time.
+	Consume(ctx context.Context, q QueueName, concurrency int, h Handler) error
+
+	// Depths reports every queue. The figures may lag behind by what is in flight.
+	Depths(ctx context.Context) ([]Depth, error)
+
+	// Close ends the queue after Consume has returned. Closing twice is fine.
+	Close() error
+}

@@ -1,0 +1,52 @@
+package core
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// SubscriberID numbers subscribers from 1.
+type SubscriberID int64
+
+// String returns the number in decimal.
+func (id SubscriberID) String() string { return strconv.FormatInt(int64(id), 10) }
+
+// Subscriber wants the payload of one webhook's events at one recipient URL.
+type Subscriber struct {
+	ID       SubscriberID
+	Event    string // the webhook's name
+	URL      string // recipient_url
+	Token    string // verification_token: secret, never shown, never logged
+	Notifier string // metadata: the notifier's name
+	Enabled  bool
+	Reason   string // why it is disabled, where the daemon did it
+	Created  time.Time
+	Modified time.Time
+
+	Settings json.RawMessage // for the notifier, by its own schema; nil: none
+	Retry    json.RawMessage // a schedule of its own, as in the configuration's `retry`; nil: the daemon's
+	Envelope Envelope        // "": the daemon's
+}
+
+// DefaultNotifier is the notifier of a subscriber that names none.
+const DefaultNotifier = "default"
+
+// Envelope says what surrounds the payload in the body that a receiver gets.
+type Envelope string
+
+// The envelopes.
+const (
+	EnvelopeStandard    Envelope = "standard"    // {"type","timestamp","data"}, as Standard Webhooks recommends
+	EnvelopeCloudEvents Envelope = "cloudevents" // CloudEvents 1.0, structured mode
+	EnvelopeRaw         Envelope = "raw"         // the payload alone
+)
+
+// Check refuses an envelope that doesn't exist; "" is fine.
+func (e Envelope) Check() error {
+	switch e {
+	case "", EnvelopeStandard, EnvelopeCloudEvents, EnvelopeRaw:
+		return nil
+	}
+	return Invalidf("envelope", "no envelope is called %q: it is standard, cloudevents or raw", string(e))
+}

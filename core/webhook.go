@@ -1,0 +1,55 @@
+package core
+
+import "encoding/json"
+
+// Webhook is a definition: an event name, bound to the service that makes the payload.
+type Webhook struct {
+	Name    string
+	Service Service // the zero Service: the published arguments are the payload
+	Fresh   bool    // a retry resolves the payload again, instead of sending the frozen one
+	Source  string  // the file and line that define it, for messages
+}
+
+// Service is what a resolver offers, under the name of a class and a method, as Magento's Web API has them.
+type Service struct {
+	Class  string
+	Method string
+}
+
+// IsZero reports whether no service is named.
+func (s Service) IsZero() bool { return s == Service{} }
+
+// String returns class::method.
+func (s Service) String() string { return s.Class + "::" + s.Method }
+
+// OfferedService is a service that a running resolver described.
+type OfferedService struct {
+	Service
+	Description string
+	Arguments   json.RawMessage // JSON Schema of the named arguments
+	Plugin      string          // the resolver's described name
+	Up          bool            // whether that resolver is running
+}
+
+// PluginRole says what a plugin is for.
+type PluginRole string
+
+// The roles of plugins.
+const (
+	RoleResolver PluginRole = "resolver"
+	RoleNotifier PluginRole = "notifier"
+)
+
+// PluginStatus is what an operator may know of one plugin process.
+type PluginStatus struct {
+	Name     string // described name; the file's name where it never described itself
+	Config   string // the notifier name whose configuration it runs with; "" for the plugin's own
+	File     string
+	Version  string
+	Role     PluginRole
+	State    string // starting, running, restarting, broken, stopped
+	Reason   string // why it is not running
+	PID      int
+	Restarts int
+	InFlight int
+}
