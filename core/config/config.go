@@ -1,0 +1,85 @@
+package config
+
+import (
+	"encoding/json"
+	"net/url"
+	"time"
+
+	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/retry"
+)
+
+// Config is the whole configuration of one daemon. [Load] makes it: every field is filled in and valid, every path absolute.
+//
+// It holds secrets (the passwords in URLs, the configuration of plugins): never log it whole.
+type Config struct {
+	Listen    string // address of the HTTP API, host:port
+	DataDir   string // bbolt file, admin token, plugin sockets
+	PluginDir string
+	Queue     Endpoint
+	Store     Endpoint
+	Webhooks  []string            // definition files
+	Plugins   map[string]Plugin   // by described name
+	Notifiers map[string]Notifier // by the name that a subscriber's metadata gives; "default" is always there
+	Envelope  core.Envelope       // never ""
+	Retry     retry.Schedule
+	Egress    Egress
+	Lanes     Lanes
+	Limits    Limits
+	Timeouts  Timeouts
+	Log       Log
+}
+
+// Endpoint says where a queue or a store is.
+type Endpoint struct {
+	URL string // "bolt:" is the embedded one; may hold a password
+}
+
+// String returns the URL without its password.
+func (e Endpoint) String() string {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return "(not a URL)"
+	}
+	return u.Redacted()
+}
+
+// Plugin configures one plugin.
+type Plugin struct {
+	Config json.RawMessage // a JSON object, by the plugin's own schema; nil: none
+}
+
+// Notifier gives a name to a notifier plugin with a configuration of its own.
+type Notifier struct {
+	Plugin string          // described name
+	Config json.RawMessage // a JSON object; nil: none
+}
+
+// Egress says what plugins may reach.
+type Egress struct {
+	Allow []string // CIDRs, IP addresses and host names in the operator's own network
+}
+
+// Lanes bounds what runs and what waits for one subscriber.
+type Lanes struct {
+	Concurrency int           // attempts at a time
+	MaxAge      time.Duration // how long beyond its schedule a delivery may wait before it is dead-lettered
+}
+
+// Limits bounds what the API takes.
+type Limits struct {
+	Body int64 // bytes of a request's body
+}
+
+// Timeouts bounds how long things may take.
+type Timeouts struct {
+	Attempt time.Duration // one attempt by a notifier
+	Resolve time.Duration // one call of a resolver
+	Drain   time.Duration // finishing what runs when the daemon stops
+}
+
+// Log says what the daemon writes to its standard error.
+type Log struct {
+	Level  string // trace, debug, info, warn, error or off
+	Format string // text or json
+}
