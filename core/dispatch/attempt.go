@@ -1,0 +1,153 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/retry"
+)
+
+// work is one attempt of a delivery that is to be made.
+type work struct {
+	event      core.Event
+	payload    []byte
+	subscriber core.Subscriber
+	number     int
+	first      int
+	since      time.Time
+	resolve    core.Service // to fetch the payload from again first; zero: payload is what is sent
+}
+
+func (w work) key() flightKey { return flightKey{w.event.ID, w.subscriber.ID} }
+
+// asMessage leaves the attempt to the handler of a delivery message.
+func (w work) asMessage() core.Outgoing {
+	return core.Outgoing{Queue: core.DeliveryQueue, Message: core.DeliveryMessage(w.event.ID, w.subscriber.ID, w.since)}
+}
+
+// fly makes the attempt, in a place of the subscriber's lane that was entered before, and lands f with what follows from it.
+func (e *Engine) fly(ctx context.Context, f *flight, w work) {
+	attempt, answer, err := e.attempt(ctx, w)
+	if err != nil {
+		e.lanes.leave(w.subscriber.ID, experience{})
+		f.land(core.Result{}, err)
+		return
+	}
+	e.lanes.leave(w.subscriber.ID, experience{attempt.Duration, attempt.Outcome != core.Delivered})
+	settle(&attempt, e.scheduleOf(w.subscriber), answer.RetryAfter)
+	log := []core.Record{core.AttemptRecord{Attempt: attempt}}
+	if w.number == w.first && w.first > 1 {
+		log = append([]core.Record{core.ResurrectRecord{ID: string(core.DeliveryIDOf(w.event.ID, w.subscriber.ID))}}, log...)
+	}
+	if answer.Gone {
+		log = append(log, core.DisableRecord{Subscriber: w.subscriber.ID, Reason: attempt.Reason, At: time.Now()})
+		e.log.Warn("subscriber disabled: its receiver wants no more", "subscriber", w.subscriber.ID, "reason", attempt.Reason)
+	}
+	result := and(core.Result{Log: log}, follow(attempt, w.event))
+	if attempt.Outcome != core.Delivered && attempt.Due.IsZero() {
+		e.log.Warn("delivery is dead", "delivery", core.DeliveryIDOf(w.event.ID, w.subscriber.ID), "webhook", w.event.Name,
+			"subscriber", w.subscriber.ID, "attempt", attempt.Number, "reason", attempt.Reason)
+	}
+	f.land(result, nil)
+}
+
+// attempt makes one attempt and says how it went. An error means that it was not made, and costs none: the plugin is down, or ctx ended.
+func (e *Engine) attempt(ctx context.Context, w work) (core.Attempt, core.Answer, error) {
+	started := time.Now()
+	answer, err := e.notify(ctx, w)
+	a := core.Attempt{
+		Event: w.event.ID, Subscriber: w.subscriber.ID, Number: w.number, First: w.first, Since: w.since,
+		Started: started, Duration: time.Since(started),
+	}
+	if err != nil {
+		return a, answer, err
+	}
+	a.Outcome, a.Code, a.Reason, a.Excerpt = answer.Outcome, answer.Code, answer.Reason, answer.Excerpt
+	if a.Reason == "" && a.Outcome != core.Delivered {
+		a.Reason = fmt.Sprintf("notifier %s gave no reason", w.subscriber.Notifier)
+	}
+	return a, answer, nil
+}
+
+// notify calls the resolver, where the payload is to be fresh, and the notifier. What they fail at becomes an answer, unless it is no
+// fault of the delivery.
+func (e *Engine) notify(ctx context.Context, w work) (core.Answer, error) {
+	payload := w.payload
+	if !w.resolve.IsZero() {
+		fresh, err := e.resolve(ctx, w.resolve, w.event)
+		if err != nil {
+			return answerOf(ctx, err, fmt.Sprintf("resolving %s again", w.resolve))
+		}
+		payload = fresh
+	}
+	calling, cancel := context.WithTimeout(ctx, e.config.AttemptTimeout)
+	defer cancel()
+	envelope := w.subscriber.Envelope
+	if envelope == "" {
+		envelope = e.config.Envelope
+	}
+	answer, err := e.config.Plugins.Notify(calling, core.Notification{
+		Delivery: core.DeliveryIDOf(w.event.ID, w.subscriber.ID), Attempt: w.number, Event: w.event, Payload: payload,
+		Subscriber: w.subscriber, Envelope: envelope,
+	})
+	if err != nil {
+		return answerOf(ctx, err, "notifier "+w.subscriber.Notifier)
+	}
+	return answer, nil
+}
+
+// resolve fetches the payload of event from its service. Its errors are those of [Plugins].
+func (e *Engine) resolve(ctx context.Context, service core.Service, event core.Event) ([]byte, error) {
+	if !e.services.enter(service, false) {
+		return nil, e.services.full(service, fmt.Sprintf("%s has %d calls under way already", service, resolverShare))
+	}
+	started := time.Now()
+	defer func() { e.services.leave(service, experience{took: time.Since(started)}) }()
+	calling, cancel := context.WithTimeout(ctx, e.config.ResolveTimeout)
+	defer cancel()
+	payload, err := e.config.Plugins.Resolve(calling, core.Resolution{Service: service, Arguments: event.Arguments, Event: event.ID})
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(payload) {
+		return nil, fmt.Errorf("its answer is not JSON: the resolver that offers %s must return a JSON text", service)
+	}
+	return payload, nil
+}
+
+// answerOf turns a plugin's error into the answer that it amounts to for the delivery, or returns it where it amounts to none: the plugin
+// is down, or ctx, which is the message's and not the call's, has ended.
+func answerOf(ctx context.Context, err error, where string) (core.Answer, error) {
+	var held *core.Held
+	if errors.As(err, &held) {
+		return core.Answer{}, held
+	}
+	if ctx.Err() != nil {
+		return core.Answer{}, ctx.Err()
+	}
+	reason := where + ": " + err.Error()
+	if errors.Is(err, context.DeadlineExceeded) {
+		reason = where + " did not answer in time"
+	}
+	if core.IsInvalid(err) || errors.Is(err, core.ErrPermanent) || errors.Is(err, core.ErrTooLarge) {
+		return core.Answer{Outcome: core.Rejected, Reason: reason}, nil
+	}
+	return core.Answer{Outcome: core.Retry, Reason: reason}, nil
+}
+
+// scheduleOf returns the schedule of a subscriber. It is asked on failures only, so that parsing costs the healthy case nothing.
+func (e *Engine) scheduleOf(s core.Subscriber) retry.Schedule {
+	if len(s.Retry) == 0 {
+		return e.config.Retry
+	}
+	schedule, err := retry.Parse(s.Retry)
+	if err != nil {
+		e.log.Warn("subscriber's retry schedule can't be read, the daemon's is used", "subscriber", s.ID, "error", err)
+		return e.config.Retry
+	}
+	return schedule
+}

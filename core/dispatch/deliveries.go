@@ -1,0 +1,135 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postrider/postrider/core"
+)
+
+// handleDelivery consumes one delivery message: makes the attempt it asks for, once. It looks for room before it reads anything, since a
+// message of a full lane comes again and again.
+func (e *Engine) handleDelivery(ctx context.Context, m core.Message) (core.Result, error) {
+	if f := e.flights.join(flightKey{m.Event, m.Subscriber}); f != nil {
+		return e.disembark(ctx, m, f)
+	}
+	subscriber, ok := e.config.Subscribers.Subscriber(m.Subscriber)
+	if !ok {
+		return e.undeliverable(ctx, m, fmt.Sprintf("subscriber %d was deleted while the delivery waited", m.Subscriber))
+	}
+	if !subscriber.Enabled {
+		return core.Result{}, e.disabled(subscriber.ID)
+	}
+	if limit := e.scheduleOf(subscriber).Span() + e.config.MaxAge; time.Since(m.Since) > limit {
+		return e.undeliverable(ctx, m, fmt.Sprintf(
+			"waited longer than %s, the schedule and max_age together, without being delivered", limit))
+	}
+	if !e.lanes.enter(subscriber.ID, false) {
+		return core.Result{}, e.lanes.full(subscriber.ID, fmt.Sprintf("subscriber %d has %d attempts under way already",
+			subscriber.ID, e.config.LaneConcurrency))
+	}
+	return e.inLane(ctx, m, subscriber)
+}
+
+// inLane makes the attempt that m asks for, in a place of the lane that was entered before, and leaves it.
+func (e *Engine) inLane(ctx context.Context, m core.Message, s core.Subscriber) (core.Result, error) {
+	record, again, ok, err := e.recall(ctx, m)
+	if ok || err != nil {
+		e.lanes.leave(s.ID, experience{})
+		return again, err
+	}
+	f, isNew := e.flights.board(flightKey{m.Event, m.Subscriber})
+	if isNew {
+		e.fly(ctx, f, e.workOf(m, record, s))
+	} else {
+		e.lanes.leave(s.ID, experience{})
+	}
+	return e.disembark(ctx, m, f)
+}
+
+// recall reads the event of m from the log. Where nothing is left to do, ok is true, and again is what takes the place of m: its attempt is
+// logged already, or the event is gone.
+func (e *Engine) recall(ctx context.Context, m core.Message) (record core.EventRecord, again core.Result, ok bool, err error) {
+	record, err = e.config.Log.Event(ctx, m.Event)
+	if errors.Is(err, core.ErrNotFound) {
+		reason := fmt.Sprintf("event %s is not in the log: its payload is gone", m.Event)
+		return record, e.unattempted(m, core.Event{ID: m.Event}, reason), true, nil
+	}
+	if err != nil {
+		return record, again, false, fmt.Errorf("look up event %s of a delivery: %w", m.Event, err)
+	}
+	if m.Fresh {
+		return record, again, false, nil
+	}
+	again, ok, err = e.attemptedBefore(ctx, record.Event, m.Subscriber, m.Attempt)
+	return record, again, ok, err
+}
+
+// workOf returns the attempt that m asks for. The frozen payload is sent, unless the webhook wants a fresh one on retries.
+func (e *Engine) workOf(m core.Message, record core.EventRecord, s core.Subscriber) work {
+	w := work{
+		event: record.Event, payload: record.Payload, subscriber: s, number: m.Attempt, first: m.First, since: m.Since,
+	}
+	if w.payload == nil {
+		w.payload = record.Event.Arguments
+	}
+	if webhook := e.config.Webhooks[record.Event.Name]; webhook.Fresh && m.Attempt > 1 {
+		w.resolve = webhook.Service
+	}
+	return w
+}
+
+// disembark waits for f to land and returns what follows from it.
+func (e *Engine) disembark(ctx context.Context, m core.Message, f *flight) (core.Result, error) {
+	select {
+	case <-f.landed:
+	case <-ctx.Done():
+		return core.Result{}, ctx.Err()
+	}
+	e.flights.forget(flightKey{m.Event, m.Subscriber}, f)
+	return f.result, f.err
+}
+
+// attemptedBefore returns the successor of an attempt that the log has already.
+func (e *Engine) attemptedBefore(
+	ctx context.Context, event core.Event, subscriber core.SubscriberID, number int,
+) (_ core.Result, ok bool, _ error) {
+	a, err := e.config.Log.Attempt(ctx, event.ID, subscriber, number)
+	if errors.Is(err, core.ErrNotFound) {
+		return core.Result{}, false, nil
+	}
+	if err != nil {
+		return core.Result{}, false, fmt.Errorf("look up attempt %d of delivery %s: %w", number, core.DeliveryIDOf(event.ID, subscriber), err)
+	}
+	return follow(a, event), true, nil
+}
+
+// disabled holds the deliveries of a subscriber until it is enabled, or deleted.
+func (e *Engine) disabled(id core.SubscriberID) *core.Held {
+	held := e.lanes.heldUntil(id, fmt.Sprintf("subscriber %d is disabled", id), func(*lane) bool {
+		s, ok := e.config.Subscribers.Subscriber(id)
+		return !ok || s.Enabled
+	})
+	held.Wait = time.Minute
+	return held
+}
+
+// undeliverable ends a delivery whose attempt will not be made. An attempt that the log has already counts all the same.
+func (e *Engine) undeliverable(ctx context.Context, m core.Message, reason string) (core.Result, error) {
+	record, again, ok, err := e.recall(ctx, m)
+	if ok || err != nil {
+		return again, err
+	}
+	return e.unattempted(m, record.Event, reason), nil
+}
+
+// unattempted files a delivery as dead without an attempt.
+func (e *Engine) unattempted(m core.Message, event core.Event, reason string) core.Result {
+	e.log.Warn("delivery is dead", "delivery", core.DeliveryIDOf(m.Event, m.Subscriber), "webhook", event.Name,
+		"subscriber", m.Subscriber, "reason", reason)
+	return core.Result{Log: []core.Record{
+		core.DeadLetterRecord{DeadLetter: deadLetter(event, m.Subscriber, reason, time.Now(), m.Attempt-1)},
+	}}
+}

@@ -1,0 +1,161 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postrider/postrider/core"
+)
+
+// handleEvent consumes one event: resolves it, makes the first attempts or expands it into delivery messages.
+func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.Result, error) {
+	event := *m.Content
+	known := core.EventRecord{Event: event, State: core.EventAccepted}
+	if !m.Fresh {
+		logged, result, ok, err := e.consumedBefore(ctx, m, event)
+		if ok || err != nil {
+			return result, err
+		}
+		known = logged
+	}
+	dispatched := known.State == core.EventDispatched // and then handed over again: what its attempts lead to was lost
+
+	webhook, ok := e.config.Webhooks[event.Name]
+	if !ok {
+		return e.unresolved(m, event, core.Answer{Outcome: core.Rejected, Reason: fmt.Sprintf(
+			"no webhook is called %q: define it in a webhooks file, restart, then replay this dead letter", event.Name)}, time.Now()), nil
+	}
+	subscribers := e.config.Subscribers.Match(event.Name)
+	if dispatched {
+		subscribers = e.everySubscriber(event.Name)
+	}
+	if len(subscribers) == 0 {
+		return core.Result{Log: []core.Record{core.EventRecord{Event: event, State: core.EventUnwanted}}}, nil
+	}
+
+	record := core.EventRecord{Event: event, State: core.EventDispatched}
+	payload := []byte(event.Arguments)
+	switch {
+	case dispatched && known.Payload != nil:
+		payload = known.Payload
+	case !webhook.Service.IsZero():
+		started := time.Now()
+		resolved, err := e.resolve(ctx, webhook.Service, event)
+		if err != nil {
+			answer, err := answerOf(ctx, err, webhook.Service.String())
+			if err != nil {
+				return core.Result{}, err
+			}
+			return e.unresolved(m, event, answer, started), nil
+		}
+		payload, record.Payload = resolved, resolved
+	}
+
+	result := core.Result{Log: []core.Record{record}}
+	if m.First > 1 {
+		result.Log = append(result.Log, core.ResurrectRecord{ID: string(event.ID)})
+	}
+	deliveries, err := e.deliver(ctx, flying, work{event: event, payload: payload, number: 1, first: 1}, subscribers, dispatched)
+	if err != nil {
+		return core.Result{}, err
+	}
+	return and(result, deliveries), nil
+}
+
+// everySubscriber returns the subscribers of an event that may have been dispatched before: also one that was disabled since, if its
+// attempt is logged, must get its successor.
+func (e *Engine) everySubscriber(event string) []core.Subscriber {
+	var all []core.Subscriber
+	for _, s := range e.config.Subscribers.Subscribers() {
+		if s.Event == event {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// consumedBefore looks up what the log has of an event that may have been consumed before. Where nothing is left to do, ok is true, and
+// result is what takes the place of m.
+func (e *Engine) consumedBefore(
+	ctx context.Context, m core.Message, event core.Event,
+) (known core.EventRecord, result core.Result, ok bool, err error) {
+	known, err = e.config.Log.Event(ctx, event.ID)
+	if errors.Is(err, core.ErrNotFound) {
+		return core.EventRecord{Event: event, State: core.EventAccepted}, result, false, nil
+	}
+	if err != nil {
+		return known, result, false, fmt.Errorf("look up event %s: %w", event.ID, err)
+	}
+	isFirst := m.Attempt == m.First && m.First == 1
+	if isFirst && known.State != core.EventAccepted && (!m.Redelivered || known.State == core.EventUnwanted) {
+		return known, result, true, nil // the publisher repeats itself
+	}
+	a, err := e.config.Log.Attempt(ctx, event.ID, 0, m.Attempt)
+	if errors.Is(err, core.ErrNotFound) {
+		return known, result, false, nil
+	}
+	if err != nil {
+		return known, result, false, fmt.Errorf("look up attempt %d to resolve event %s: %w", m.Attempt, event.ID, err)
+	}
+	return known, follow(a, event), true, nil
+}
+
+// unresolved logs a failed attempt to resolve event, which began at started, with what follows from it.
+func (e *Engine) unresolved(m core.Message, event core.Event, answer core.Answer, started time.Time) core.Result {
+	a := core.Attempt{
+		Event: event.ID, Number: m.Attempt, First: m.First, Since: m.Since,
+		Started: started, Duration: time.Since(started), Outcome: answer.Outcome, Reason: answer.Reason,
+	}
+	settle(&a, e.config.Retry, 0)
+	if a.Due.IsZero() {
+		e.log.Warn("event is dead", "event", event.ID, "webhook", event.Name, "attempt", a.Number, "reason", a.Reason)
+	}
+	return and(core.Result{Log: []core.Record{core.AttemptRecord{Attempt: a}}}, follow(a, event))
+}
+
+// deliver makes the first attempts of an event's deliveries where that is quick, and leaves the others to messages of their own. first is
+// such an attempt, but for its subscriber. Attempts of an event that was dispatched before may be in the log already.
+func (e *Engine) deliver(
+	ctx, flying context.Context, first work, subscribers []core.Subscriber, dispatched bool,
+) (core.Result, error) {
+	first.since = time.Now().Truncate(time.Millisecond)
+	var result core.Result
+	var inline []*inlineAttempt
+	for _, s := range subscribers {
+		if dispatched {
+			again, ok, err := e.attemptedBefore(ctx, first.event, s.ID, first.number)
+			if err != nil {
+				return core.Result{}, err
+			}
+			if ok || !s.Enabled {
+				result = and(result, again)
+				continue
+			}
+		}
+		first.subscriber = s
+		if len(subscribers) <= inlineSubscribers {
+			if attempt := e.startInline(flying, first); attempt != nil {
+				inline = append(inline, attempt)
+				continue
+			}
+		}
+		result.Next = append(result.Next, first.asMessage())
+	}
+
+	patience, cancel := context.WithTimeout(ctx, slow)
+	defer cancel()
+	for _, attempt := range inline {
+		landed, err := e.awaitInline(ctx, patience, attempt)
+		if err != nil {
+			return core.Result{}, err
+		}
+		if landed == nil {
+			result.Next = append(result.Next, attempt.work.asMessage())
+			continue
+		}
+		result = and(result, *landed)
+	}
+	return result, nil
+}
