@@ -1,0 +1,77 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+)
+
+// environment is what every call of one configured plugin shares.
+type environment struct {
+	egress *Egress
+	client *http.Client
+	logger *slog.Logger
+}
+
+// call is what the context of one call knows beside its deadline.
+type call struct {
+	*environment
+	attributes []any // of each log line: which delivery, or which event, it is about
+}
+
+type callKey struct{}
+
+func withCall(ctx context.Context, env *environment, attributes ...any) context.Context {
+	return context.WithValue(ctx, callKey{}, &call{environment: env, attributes: attributes})
+}
+
+func callOf(ctx context.Context) (*call, bool) {
+	c, ok := ctx.Value(callKey{}).(*call)
+	return c, ok
+}
+
+// Logger returns the logger of a call, or of [Configure]: its lines reach the daemon's log with the plugin's name and the delivery's, or the
+// event's, id. Never log payloads and tokens. Anywhere else it returns [slog.Default].
+func Logger(ctx context.Context) *slog.Logger {
+	c, ok := callOf(ctx)
+	if !ok {
+		return slog.Default()
+	}
+	return c.logger.With(c.attributes...)
+}
+
+// EgressOf returns what the context of a call, or of [Configure], may reach; it is for plugins that dial by themselves. Anywhere else it
+// permits public addresses alone.
+func EgressOf(ctx context.Context) *Egress {
+	if c, ok := callOf(ctx); ok {
+		return c.egress
+	}
+	e, err := NewEgress(nil)
+	if err != nil {
+		panic(err) // no entry, no error
+	}
+	return e
+}
+
+// HTTPClient returns the plugin's HTTP client, for the context of a call or of [Configure]. All calls share its connections. It
+//
+//   - reaches what egress permits (see [Egress]), checked at every dial, and uses no proxy;
+//   - follows no redirects: the redirect is the answer;
+//   - waits 5 s for a connection, 5 s for TLS, 10 s for the answer's header, 30 s in all, and reads 32 KiB of header;
+//   - decompresses nothing, and passes the call's trace context on as the traceparent header.
+//
+// Read no more of an answer's body than you need: use [io.LimitReader].
+func HTTPClient(ctx context.Context) *http.Client {
+	if c, ok := callOf(ctx); ok {
+		return c.client
+	}
+	return &http.Client{Transport: noCall{}}
+}
+
+// noCall is the transport of a client that was asked for outside of a call, where egress isn't known.
+type noCall struct{}
+
+func (noCall) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("sdk.HTTPClient: its context is not that of a call or of Configure; pass that one on")
+}

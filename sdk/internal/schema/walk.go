@@ -1,0 +1,142 @@
+package schema
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+)
+
+// walk looks for the mismatches that people make: a member that is unknown, missing, or of another type. The library finds these
+// too, but reports them by the path in the schema.
+type walk struct{ noun string }
+
+func (w walk) check(s *jsonschema.Schema, value any, path string) *Mismatch {
+	if m := w.checkType(s, value, path); m != nil {
+		return m
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		return w.checkObject(s, value, path)
+	case []any:
+		if s.Items == nil {
+			return nil
+		}
+		for i, item := range value {
+			if m := w.check(s.Items, item, fmt.Sprintf("%s[%d]", path, i)); m != nil {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+func (w walk) checkType(s *jsonschema.Schema, value any, path string) *Mismatch {
+	want := s.Types
+	if s.Type != "" {
+		want = []string{s.Type}
+	}
+	got := typeOf(value)
+	if len(want) == 0 || slices.Contains(want, got) || got == "integer" && slices.Contains(want, "number") {
+		return nil
+	}
+	wanted := slices.DeleteFunc(slices.Clone(want), func(t string) bool { return t == "null" && len(want) > 1 })
+	if path == "" {
+		return &Mismatch{What: fmt.Sprintf("the %ss are %s: they must be %s", w.noun, article(got), articles(wanted))}
+	}
+	return &Mismatch{Path: path, What: fmt.Sprintf("%s %q is %s: it must be %s", w.noun, path, article(got), articles(wanted))}
+}
+
+func (w walk) checkObject(s *jsonschema.Schema, object map[string]any, path string) *Mismatch {
+	for _, name := range sortedKeys(object) {
+		property, known := s.Properties[name]
+		if !known && isFalse(s.AdditionalProperties) && len(s.PatternProperties) == 0 {
+			what := fmt.Sprintf("there is no %s %q", w.noun, join(path, name))
+			if names := sortedKeys(s.Properties); len(names) == 0 {
+				what += ": none are taken"
+			} else {
+				what += ": there are " + strings.Join(names, ", ")
+			}
+			return &Mismatch{Path: join(path, name), What: what}
+		}
+		if !known {
+			property = s.AdditionalProperties
+		}
+		if property == nil {
+			continue
+		}
+		if m := w.check(property, object[name], join(path, name)); m != nil {
+			return m
+		}
+	}
+	for _, name := range s.Required {
+		if _, there := object[name]; !there {
+			what := fmt.Sprintf("%s %q is missing", w.noun, join(path, name))
+			if p := s.Properties[name]; p != nil && p.Description != "" {
+				what += ": " + p.Description
+			}
+			return &Mismatch{Path: join(path, name), What: what}
+		}
+	}
+	return nil
+}
+
+// isFalse reports whether the schema accepts nothing, which jsonschema-go represents as not:{}.
+func isFalse(s *jsonschema.Schema) bool {
+	return s != nil && s.Not != nil && len(sortedKeys(s.Not.Properties)) == 0 && s.Not.Type == "" && s.Not.Types == nil && s.Not.Not == nil
+}
+
+func typeOf(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case float64:
+		if value == math.Trunc(value) {
+			return "integer"
+		}
+		return "number"
+	case []any:
+		return "array"
+	}
+	return "object"
+}
+
+func article(t string) string {
+	switch t {
+	case "null":
+		return "null"
+	case "integer", "array", "object":
+		return "an " + t
+	}
+	return "a " + t
+}
+
+func articles(types []string) string {
+	words := make([]string, len(types))
+	for i, t := range types {
+		words[i] = article(t)
+	}
+	return strings.Join(words, " or ")
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
