@@ -83,9 +83,12 @@ type Depth struct {
 //
 // core/coretest states all of this as tests.
 type Queue interface {
-	// Publish makes out durable, all or nothing, before it returns nil. It returns ErrConflict for an event id that is known
-	// with other content, and drops an event whose id is known with the same content. It returns ErrNoSpace or
-	// ErrUnavailable, with nothing accepted, when it can't.
+	// Publish makes out durable, all or nothing, before it returns nil. It returns ErrNoSpace or ErrUnavailable, with nothing
+	// accepted, when it can't.
+	//
+	// A first publish of an event (Attempt 1) whose id is known is dropped where the content is the same, and ErrConflict where it is
+	// not. A delivery message, or an event message whose First is over 1, is a replay: a queue that shares its file with the
+	// store takes the dead letter away in the same transaction.
 	Publish(ctx context.Context, out ...Outgoing) error
 
 	// Consume hands the messages of q to h, at most concurrency at a time. Cancelling ctx stops the intake; Consume then returns

@@ -139,7 +139,8 @@ func answerOf(ctx context.Context, err error, where string) (core.Answer, error)
 	return core.Answer{Outcome: core.Retry, Reason: reason}, nil
 }
 
-// scheduleOf returns the schedule of a subscriber. It is asked on failures only, so that parsing costs the healthy case nothing.
+// scheduleOf returns the schedule of a subscriber. Only failed and old deliveries ask for it, so that parsing costs the healthy case
+// nothing.
 func (e *Engine) scheduleOf(s core.Subscriber) retry.Schedule {
 	if len(s.Retry) == 0 {
 		return e.config.Retry

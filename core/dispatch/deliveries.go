@@ -22,9 +22,9 @@ func (e *Engine) handleDelivery(ctx context.Context, m core.Message) (core.Resul
 	if !subscriber.Enabled {
 		return core.Result{}, e.disabled(subscriber.ID)
 	}
-	if limit := e.scheduleOf(subscriber).Span() + e.config.MaxAge; time.Since(m.Since) > limit {
+	if age := time.Since(m.Since); age > e.config.MaxAge && age > e.config.MaxAge+e.scheduleOf(subscriber).Span() {
 		return e.undeliverable(ctx, m, fmt.Sprintf(
-			"waited longer than %s, the schedule and max_age together, without being delivered", limit))
+			"waited for %s without being delivered: that is over max_age beyond its schedule", age.Round(time.Second)))
 	}
 	if !e.lanes.enter(subscriber.ID, false) {
 		return core.Result{}, e.lanes.full(subscriber.ID, fmt.Sprintf("subscriber %d has %d attempts under way already",

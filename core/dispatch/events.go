@@ -39,7 +39,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 	payload := []byte(event.Arguments)
 	switch {
 	case dispatched && known.Payload != nil:
-		payload = known.Payload
+		payload, record.Payload = known.Payload, known.Payload
 	case !webhook.Service.IsZero():
 		started := time.Now()
 		resolved, err := e.resolve(ctx, webhook.Service, event)
