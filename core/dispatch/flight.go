@@ -19,6 +19,15 @@ func (f *flight) land(result core.Result, err error) {
 	close(f.landed)
 }
 
+func (f *flight) hasLanded() bool {
+	select {
+	case <-f.landed:
+		return true
+	default:
+		return false
+	}
+}
+
 type flightKey struct {
 	event      core.EventID
 	subscriber core.SubscriberID

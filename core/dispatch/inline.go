@@ -33,11 +33,10 @@ func (e *Engine) awaitInline(ctx, patience context.Context, a *inlineAttempt) (*
 	select {
 	case <-a.flight.landed:
 	case <-patience.Done():
-		if ctx.Err() != nil {
+		if !a.flight.hasLanded() {
+			e.lanes.markBusy(a.work.subscriber.ID)
 			return nil, ctx.Err()
 		}
-		e.lanes.markBusy(a.work.subscriber.ID)
-		return nil, nil
 	}
 	e.flights.forget(a.work.key(), a.flight)
 	if a.flight.err != nil {
