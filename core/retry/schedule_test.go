@@ -110,7 +110,9 @@ func TestABadScheduleIsRefusedByTheNameOfItsKey(t *testing.T) {
 
 // anySchedule draws a schedule as an operator could write it, extremes included.
 func anySchedule(t *rapid.T) retry.Schedule {
-	delay := rapid.Custom(func(t *rapid.T) string { return time.Duration(rapid.Int64Range(1, int64(retry.MaxDelay)).Draw(t, "delay")).String() })
+	delay := rapid.Custom(func(t *rapid.T) string {
+		return time.Duration(rapid.Int64Range(1, int64(retry.MaxDelay)).Draw(t, "delay")).String()
+	})
 	retries := rapid.IntRange(0, retry.MaxRetries)
 	written := map[string]any{}
 	switch rapid.SampledFrom([]string{"quadratic", "exponential", "list"}).Draw(t, "kind") {
