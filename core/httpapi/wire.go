@@ -198,7 +198,7 @@ type Ready struct {
 
 // ReferenceRequest is the body of POST /rest/V1/webhook and PUT /rest/V1/webhook/{id}.
 type ReferenceRequest struct {
-	Webhook ReferenceFields `json:"webhook"`
+	Webhook *ReferenceFields `json:"webhook"`
 }
 
 // ReferenceFields is a subscriber in the words of the reference system. PUT changes what is given and leaves the rest alone.
@@ -208,6 +208,10 @@ type ReferenceFields struct {
 	VerificationToken *string `json:"verification_token,omitempty"` // secret: taken, never given back
 	Metadata          *string `json:"metadata,omitempty"`           // the notifier's name; left out when creating: default
 	Status            *Flag   `json:"status,omitempty"`             // left out when creating: true
+
+	// Clients send back what they were shown. These two say nothing.
+	SubscriptionID json.RawMessage `json:"subscription_id,omitempty"`
+	SubscribedAt   json.RawMessage `json:"subscribed_at,omitempty"`
 }
 
 // ReferenceSubscriber answers the reference routes.
@@ -263,7 +267,7 @@ func (f *Flag) UnmarshalJSON(data []byte) error {
 	case "false", "0":
 		*f = false
 	default:
-		return fmt.Errorf("%s is no flag: it is true or false", data)
+		return fmt.Errorf("the status is %s: it must be true or false", data)
 	}
 	return nil
 }

@@ -1,0 +1,162 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/postrider/postrider/core"
+)
+
+// Header values that are set on many answers; shared, so never to be appended to.
+var (
+	jsonType    = []string{"application/json"}
+	problemType = []string{"application/problem+json"}
+)
+
+// readBody reads the body, which must be JSON, and fit the limit. The answer is the caller's to keep.
+func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if err := checkContentType(r.Header.Get("Content-Type")); err != nil {
+		return nil, err
+	}
+	if r.ContentLength > a.BodyLimit {
+		w.Header().Set("Connection", "close") // rather than read what is not wanted
+		return nil, a.tooLarge()
+	}
+	body, err := readAll(http.MaxBytesReader(w, r.Body, a.BodyLimit), r.ContentLength)
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, a.tooLarge()
+	}
+	if err != nil {
+		return nil, problemf(http.StatusBadRequest, "the body ended early, after %d bytes: %s", len(body), err)
+	}
+	return body, checkJSON(body)
+}
+
+func (a *api) tooLarge() error {
+	return problemf(http.StatusRequestEntityTooLarge,
+		"the body is larger than %d bytes: send less, or raise limits.body in the daemon's configuration", a.BodyLimit)
+}
+
+// readAll is io.ReadAll with one allocation where the length is known.
+func readAll(body io.Reader, length int64) ([]byte, error) {
+	if length < 0 {
+		return io.ReadAll(body)
+	}
+	buffer := make([]byte, length)
+	n, err := io.ReadFull(body, buffer)
+	return buffer[:n], err
+}
+
+func checkContentType(header string) error {
+	if header == "" || header == jsonType[0] {
+		return nil
+	}
+	kind, params, err := mime.ParseMediaType(header)
+	isJSON := kind == jsonType[0] || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+	if charset := params["charset"]; err != nil || !isJSON || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return problemf(http.StatusUnsupportedMediaType, "a body of type %q can't be read: send JSON in UTF-8, as application/json", header)
+	}
+	return nil
+}
+
+// checkJSON refuses what is no JSON text of RFC 8259, and says where.
+func checkJSON(body []byte) error {
+	if json.Valid(body) && utf8.Valid(body) {
+		return nil
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return problemf(http.StatusBadRequest, "the body is empty: send JSON")
+	}
+	var parsed any
+	err := json.Unmarshal(body, &parsed)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return problemf(http.StatusBadRequest, "the body is not JSON: %s, at offset %d", syntax, syntax.Offset)
+	}
+	if err != nil {
+		return problemf(http.StatusBadRequest, "the body is not JSON: %s", err)
+	}
+	return problemf(http.StatusBadRequest, "the body is not JSON: it is not encoded in UTF-8, at offset %d", invalidUTF8(body))
+}
+
+func invalidUTF8(text []byte) int {
+	for offset := 0; offset < len(text); {
+		r, size := utf8.DecodeRune(text[offset:])
+		if r == utf8.RuneError && size == 1 {
+			return offset
+		}
+		offset += size
+	}
+	return len(text)
+}
+
+// decode reads the body into v. A member that v doesn't know is refused: it may be a typing error that would change what is meant.
+func (a *api) decode(w http.ResponseWriter, r *http.Request, v any) error {
+	body, err := a.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	err = decoder.Decode(v)
+	if err == nil {
+		return nil
+	}
+	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return core.Invalidf(wrongType.Field, "%s is a JSON %s: it must be %s", orBody(wrongType.Field), wrongType.Value, article(wrongType.Type.String()))
+	}
+	message := strings.TrimPrefix(err.Error(), "json: ")
+	if name, ok := strings.CutPrefix(message, "unknown field "); ok {
+		return core.Invalidf(strings.Trim(name, `"`), "the body has a member %s, which means nothing here", name)
+	}
+	return core.Invalidf("", "%s", message)
+}
+
+func orBody(field string) string {
+	if field == "" {
+		return "the body"
+	}
+	return field
+}
+
+// article names a Go type in the words of JSON.
+func article(goType string) string {
+	switch {
+	case strings.HasSuffix(goType, "string"):
+		return "a string"
+	case strings.HasSuffix(goType, "bool"):
+		return "true or false"
+	case strings.Contains(goType, "int"):
+		return "an integer"
+	case strings.Contains(goType, "[]"):
+		return "an array"
+	}
+	return "an object"
+}
+
+// answer writes v as JSON.
+func answer(w http.ResponseWriter, status int, v any) error {
+	writeJSON(w, status, jsonType, v)
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, contentType []string, v any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // reasons and excerpts are read by people, and this is no HTML
+	if err := encoder.Encode(v); err != nil {
+		// Only raw JSON from the store that is none can bring us here, and checked records hold no such thing.
+		status, contentType = http.StatusInternalServerError, problemType
+		body.Reset()
+		body.WriteString(`{"title":"Internal Server Error","status":500,"detail":"the answer could not be written as JSON"}`)
+	}
+	header := w.Header()
+	header["Content-Type"] = contentType
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // fails when the client has gone, and then there is nobody to tell
+}

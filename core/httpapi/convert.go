@@ -1,0 +1,142 @@
+package httpapi
+
+import (
+	"time"
+
+	"github.com/postrider/postrider/core"
+)
+
+// From the domain to the wire. Tests count the fields of the domain's types, so that a new one can't be forgotten here.
+
+// each converts a list; the answer is never nil, because a list without items is [] and not null.
+func each[From, To any](from []From, convert func(From) To) []To {
+	to := make([]To, len(from))
+	for i, item := range from {
+		to[i] = convert(item)
+	}
+	return to
+}
+
+func subscriberOf(s core.Subscriber) Subscriber {
+	return Subscriber{
+		ID:             int64(s.ID),
+		Event:          s.Event,
+		URL:            s.URL,
+		Notifier:       s.Notifier,
+		Enabled:        s.Enabled,
+		DisabledReason: s.Reason,
+		Settings:       shown(s.Settings),
+		Retry:          shown(s.Retry),
+		Envelope:       string(s.Envelope),
+		Created:        s.Created.UTC(),
+		Modified:       s.Modified.UTC(),
+	}
+}
+
+func webhookOf(w core.Webhook, offers map[core.Service]core.OfferedService) Webhook {
+	wire := Webhook{Name: w.Name, Payload: "frozen", Source: w.Source, State: WebhookOK}
+	if w.Fresh {
+		wire.Payload = "fresh"
+	}
+	if w.Service.IsZero() {
+		return wire
+	}
+	wire.Service = &Service{Class: w.Service.Class, Method: w.Service.Method}
+	offer, offered := offers[w.Service]
+	wire.Plugin = offer.Plugin
+	switch {
+	case !offered:
+		wire.State = WebhookUnoffered
+	case !offer.Up:
+		wire.State = WebhookDown
+	}
+	return wire
+}
+
+func offeredServiceOf(s core.OfferedService) OfferedService {
+	return OfferedService{
+		Service:     Service{Class: s.Class, Method: s.Method},
+		Description: s.Description,
+		Arguments:   shown(s.Arguments),
+		Plugin:      s.Plugin,
+		Up:          s.Up,
+	}
+}
+
+func pluginOf(p core.PluginStatus) Plugin {
+	return Plugin{
+		Name:     p.Name,
+		Notifier: p.Config,
+		File:     p.File,
+		Version:  p.Version,
+		Role:     string(p.Role),
+		State:    p.State,
+		Reason:   p.Reason,
+		PID:      p.PID,
+		Restarts: p.Restarts,
+		InFlight: p.InFlight,
+	}
+}
+
+func attemptOf(a core.Attempt) Attempt {
+	wire := Attempt{
+		Number:     a.Number,
+		Started:    a.Started.UTC(),
+		DurationMS: float64(a.Duration.Round(time.Microsecond)) / float64(time.Millisecond),
+		Outcome:    a.Outcome.String(),
+		StatusCode: a.Code,
+		Reason:     a.Reason,
+		Excerpt:    a.Excerpt,
+	}
+	if !a.Due.IsZero() {
+		due := a.Due.UTC()
+		wire.Due = &due
+	}
+	return wire
+}
+
+// attemptsOf is nil for no attempts, so that lists leave them out.
+func attemptsOf(attempts []core.Attempt) []Attempt {
+	if len(attempts) == 0 {
+		return nil
+	}
+	return each(attempts, attemptOf)
+}
+
+func deliveryOf(d core.Delivery) Delivery {
+	wire := Delivery{
+		ID:           string(d.ID),
+		EventID:      string(d.Event),
+		Event:        d.EventName,
+		SubscriberID: int64(d.Subscriber),
+		State:        d.State.String(),
+		Attempts:     attemptsOf(d.Attempts),
+	}
+	if d.Last != nil {
+		last := attemptOf(*d.Last)
+		wire.Last = &last
+	}
+	return wire
+}
+
+func deadLetterOf(d core.DeadLetter) DeadLetter {
+	wire := DeadLetter{
+		ID:           d.ID,
+		Kind:         string(d.Kind),
+		EventID:      string(d.Event),
+		Event:        d.EventName,
+		SubscriberID: int64(d.Subscriber),
+		Reason:       d.Reason,
+		Died:         d.Died.UTC(),
+		Last:         d.Last,
+		Attempts:     attemptsOf(d.Attempts),
+	}
+	if d.Kind == core.DeadDelivery {
+		wire.DeliveryID = d.ID
+	}
+	return wire
+}
+
+func depthOf(d core.Depth) Depth {
+	return Depth{Queue: string(d.Queue), Ready: d.Ready, Due: d.Due}
+}

@@ -1,0 +1,251 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/postrider/postrider/core"
+)
+
+// maxPublishErrors is how many mistakes in a batch are told at once.
+const maxPublishErrors = 20
+
+// publish takes one event, an array of them, or CloudEvents in the place of either, and answers 202 once all are durable. Repeating a publish
+// under the same id, byte for byte the same event, changes nothing and gets the same answer.
+func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
+	body, err := a.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	key := idempotencyKey(r.Header)
+	switch start := skipSpace(body, 0); body[start] {
+	case '{':
+		return a.publishOne(w, r, publication{body: body[start:], key: key, accepted: now})
+	case '[':
+		if key != "" {
+			return core.Invalidf("Idempotency-Key", "an Idempotency-Key names one event, and this is an array: give each event its own id instead")
+		}
+		return a.publishBatch(w, r, body[start:], now)
+	}
+	return core.Invalidf("", "the body is neither an object nor an array: an event is {\"event\":\"…\",\"arguments\":{…}}")
+}
+
+// idempotencyKey returns the key of draft-ietf-httpapi-idempotency-key-header, which puts it in quotes; many clients don't.
+func idempotencyKey(header http.Header) string {
+	key := header.Get("Idempotency-Key")
+	if len(key) > 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		return key[1 : len(key)-1]
+	}
+	return key
+}
+
+func (a *api) publishOne(w http.ResponseWriter, r *http.Request, p publication) error {
+	event, err := a.readEvent(p)
+	if err != nil {
+		return err
+	}
+	if err := a.Queue.Publish(r.Context(), outgoing(event)); err != nil {
+		return publishError(event.ID, err)
+	}
+	w.Header()["Content-Type"] = jsonType
+	w.WriteHeader(http.StatusAccepted)
+	_, _ = w.Write(append(appendPublished(make([]byte, 0, 128), event), '\n'))
+	return nil
+}
+
+func (a *api) publishBatch(w http.ResponseWriter, r *http.Request, body []byte, now time.Time) error {
+	var events []core.Event // as they are answered
+	var out []core.Outgoing // each id once
+	var problem Problem     // all that is wrong
+	known := map[core.EventID]core.Event{}
+	for element := range elements(body) {
+		index := len(events)
+		event, err := a.readBatched(element, now)
+		if err != nil {
+			problem.Errors = append(problem.Errors, indexed(index, err)...)
+			if len(problem.Errors) >= maxPublishErrors {
+				break
+			}
+		}
+		events = append(events, event)
+		earlier, repeated := known[event.ID]
+		switch {
+		case err != nil:
+		case !repeated:
+			known[event.ID] = event
+			out = append(out, outgoing(event))
+		case earlier.Name != event.Name || !bytes.Equal(earlier.Arguments, event.Arguments):
+			return problemf(http.StatusConflict, "event [%d] has the id %q of an earlier event of this batch, with other content: "+
+				"nothing was accepted; give it an id of its own", index, event.ID)
+		}
+	}
+	if len(problem.Errors) > 0 {
+		problem.Title, problem.Status = http.StatusText(http.StatusUnprocessableEntity), http.StatusUnprocessableEntity
+		problem.Detail = fmt.Sprintf("nothing of the batch was accepted: %s: %s", problem.Errors[0].Field, problem.Errors[0].Message)
+		return &problem
+	}
+	if len(out) > 0 {
+		if err := a.Queue.Publish(r.Context(), out...); err != nil {
+			return publishError("", err)
+		}
+	}
+	answer := append(make([]byte, 0, 2+96*len(events)), '[')
+	for i, event := range events {
+		if i > 0 {
+			answer = append(answer, ',')
+		}
+		answer = appendPublished(answer, event)
+	}
+	w.Header()["Content-Type"] = jsonType
+	w.WriteHeader(http.StatusAccepted)
+	_, _ = w.Write(append(answer, ']', '\n'))
+	return nil
+}
+
+func (a *api) readBatched(element []byte, now time.Time) (core.Event, error) {
+	if element[0] != '{' {
+		return core.Event{}, core.Invalidf("", "an event is an object {\"event\":\"…\",\"arguments\":{…}}")
+	}
+	event, err := a.readEvent(publication{body: element, accepted: now})
+	event.Arguments = bytes.Clone(event.Arguments) // or one waiting event would keep the memory of its whole batch
+	return event, err
+}
+
+// indexed puts the index of the event before the fields that err names.
+func indexed(index int, err error) []FieldError {
+	prefix := "[" + strconv.Itoa(index) + "]"
+	fields := invalidFields(err)
+	for i := range fields {
+		fields[i].Field = strings.TrimSuffix(prefix+"."+fields[i].Field, ".")
+	}
+	if len(fields) == 0 {
+		fields = []FieldError{{Field: prefix, Message: err.Error()}}
+	}
+	return fields
+}
+
+// publication is one event on its way in.
+type publication struct {
+	body     []byte // a valid JSON object
+	key      string // of the request; "": none
+	accepted time.Time
+}
+
+// readEvent reads and checks an event. Its arguments are a part of the body.
+func (a *api) readEvent(p publication) (core.Event, error) {
+	given, err := readEnvelope(p.body)
+	if err != nil {
+		return core.Event{}, err
+	}
+	event := core.Event{ID: core.EventID(given.id), Name: given.name, Arguments: given.arguments, Accepted: p.accepted}
+	switch {
+	case event.ID == "" && p.key == "":
+		event.ID = core.EventID("evt_" + ulid.Make().String())
+	case event.ID == "":
+		event.ID = core.EventID(p.key)
+	case p.key != "" && given.id != p.key:
+		return core.Event{}, core.Invalidf("Idempotency-Key", "the Idempotency-Key is another than the event's id %q: send one of them, or the same", given.id)
+	}
+	if given.id != "" || p.key != "" {
+		if err := event.ID.Check(); err != nil {
+			return core.Event{}, err
+		}
+	}
+	webhook, ok := a.Catalog.Webhook(event.Name)
+	if !ok {
+		return core.Event{}, a.unknownWebhook(given.nameMember, event.Name)
+	}
+	if !webhook.Service.IsZero() {
+		if err := a.Plugins.CheckArguments(webhook.Service, event.Arguments); err != nil {
+			return core.Event{}, err
+		}
+	}
+	return event, nil
+}
+
+func outgoing(e core.Event) core.Outgoing {
+	return core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)}
+}
+
+// publishError says of ErrConflict what it means here. An empty id is that of a batch, of which the queue doesn't say which event it was.
+func publishError(id core.EventID, err error) error {
+	switch {
+	case !errors.Is(err, core.ErrConflict):
+		return err
+	case id == "":
+		return problemf(http.StatusConflict, "nothing of the batch was accepted: an id in it is known already, with another event name or other arguments (%s)", err)
+	}
+	return problemf(http.StatusConflict, "the event id %q is known already, with another event name or other arguments: "+
+		"nothing was accepted; choose another id, or repeat the event as it was", id)
+}
+
+// appendPublished appends a [Published]. Names and ids are printable ASCII, of which Go and JSON quote the same.
+func appendPublished(b []byte, e core.Event) []byte {
+	b = append(b, `{"id":`...)
+	b = strconv.AppendQuote(b, string(e.ID))
+	b = append(b, `,"event":`...)
+	b = strconv.AppendQuote(b, e.Name)
+	return append(b, '}')
+}
+
+// event shows how far an event has come, with its deliveries.
+func (a *api) event(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	record, err := a.Log.Event(r.Context(), core.EventID(id))
+	if err != nil {
+		return notFoundAs(err, "there is no event %q: it was never published, or is older than the log goes back", id)
+	}
+	deliveries, err := a.deliveriesOf(r.Context(), record.Event.ID)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, EventStatus{
+		ID:         string(record.Event.ID),
+		Event:      record.Event.Name,
+		State:      record.State.String(),
+		Accepted:   record.Event.Accepted.UTC(),
+		Arguments:  shown(record.Event.Arguments),
+		Payload:    shown(record.Payload),
+		Deliveries: deliveries,
+	})
+}
+
+func (a *api) deliveriesOf(ctx context.Context, event core.EventID) ([]Delivery, error) {
+	deliveries := []Delivery{}
+	filter := core.DeliveryFilter{Event: event, Limit: maxLimit}
+	for {
+		page, next, err := a.Log.Deliveries(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range page {
+			deliveries = append(deliveries, deliveryOf(d))
+		}
+		if next == "" || len(deliveries) >= maxLimit {
+			return deliveries, nil
+		}
+		filter.Cursor = next
+	}
+}
+
+// shown returns raw as JSON that can stand inside an answer, also when the resolver gave something else.
+func shown(raw []byte) json.RawMessage {
+	if len(raw) == 0 || json.Valid(raw) {
+		return raw
+	}
+	text, _ := json.Marshal(string(raw)) // a string can always be marshalled
+	return text
+}

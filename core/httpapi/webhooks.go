@@ -1,0 +1,42 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/spelling"
+)
+
+// unknownWebhook says of a name that no webhook has it, and which one may have been meant. Field is where it was given.
+func (a *api) unknownWebhook(field, name string) error {
+	if err := core.CheckName(name); err != nil {
+		return core.Invalidf(field, "%s", err)
+	}
+	webhooks := a.Catalog.Webhooks()
+	names := make([]string, len(webhooks))
+	for i, w := range webhooks {
+		names[i] = w.Name
+	}
+	return core.Invalidf(field, "no webhook is called %q%s; `postrider webhook list` shows them", name, spelling.DidYouMean(name, names))
+}
+
+func (a *api) listWebhooks(w http.ResponseWriter, _ *http.Request) error {
+	offers := map[core.Service]core.OfferedService{}
+	for _, o := range a.Plugins.Services() {
+		offers[o.Service] = o
+	}
+	webhooks := a.Catalog.Webhooks()
+	items := make([]Webhook, len(webhooks))
+	for i, w := range webhooks {
+		items[i] = webhookOf(w, offers)
+	}
+	return answer(w, http.StatusOK, Page[Webhook]{Items: items})
+}
+
+func (a *api) listServices(w http.ResponseWriter, _ *http.Request) error {
+	return answer(w, http.StatusOK, Page[OfferedService]{Items: each(a.Plugins.Services(), offeredServiceOf)})
+}
+
+func (a *api) listPlugins(w http.ResponseWriter, _ *http.Request) error {
+	return answer(w, http.StatusOK, Page[Plugin]{Items: each(a.Plugins.Plugins(), pluginOf)})
+}
