@@ -100,7 +100,12 @@ func exists(file string) bool {
 }
 
 func (b *builder) readFile(file, home string) {
-	document, err := strictyaml.ReadFile(file)
+	content, err := os.ReadFile(file)
+	if err != nil {
+		b.fail(fmt.Errorf("read configuration: %w", err))
+		return
+	}
+	document, err := strictyaml.Parse(file, content)
 	if err != nil {
 		b.fail(err)
 		return

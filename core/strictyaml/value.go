@@ -1,6 +1,6 @@
 // Package strictyaml reads YAML that people wrote, and says exactly where they went wrong.
 //
-// A [Value] is a piece of a document that knows its place. Whoever reads a document walks it from [ReadFile] through [Value.Fields],
+// A [Value] is a piece of a document that knows its place. Whoever reads a document walks it from [Parse] through [Value.Fields],
 // [Value.Items] and [Value.Text], refuses keys it doesn't know with [Value.Errorf], and so can report every mistake of a file at once, each with
 // file and line. Keys that stand twice, keys that are not text, and merge keys are refused here.
 package strictyaml
@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,20 +27,7 @@ type Value struct {
 	inline bool       // a line within source would mean nothing
 }
 
-// ReadFile reads a file that holds one YAML document, in UTF-8.
-func ReadFile(file string) (Value, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		var refused *fs.PathError
-		if errors.As(err, &refused) {
-			err = refused.Err // it would name the file a second time
-		}
-		return Value{}, fmt.Errorf("%s: cannot be read: %w", file, err)
-	}
-	return Parse(file, content)
-}
-
-// Parse reads one YAML document, which came from the file source.
+// Parse reads one YAML document in UTF-8, which came from the file source.
 func Parse(source string, content []byte) (Value, error) {
 	return parse(Value{source: source}, content)
 }

@@ -2,7 +2,6 @@ package strictyaml_test
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,14 +74,6 @@ func TestAValueBecomesTheJSONOneExpects(t *testing.T) {
 		if err != nil || string(got) != test.want {
 			t.Errorf("%q: got %s, %v, want %s", test.text, got, err, test.want)
 		}
-	}
-}
-
-func TestAFileThatIsNotThereIsNamedOnce(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "f.yaml")
-	_, err := strictyaml.ReadFile(file)
-	if want := file + ": cannot be read: no such file or directory"; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %q", err, want)
 	}
 }
 
