@@ -108,7 +108,7 @@ func (a *api) decode(w http.ResponseWriter, r *http.Request, v any) error {
 		return nil
 	}
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return core.Invalidf(wrongType.Field, "%s is a JSON %s: it must be %s", orBody(wrongType.Field), wrongType.Value, article(wrongType.Type.String()))
+		return core.Invalidf(wrongType.Field, "%s is a JSON %s: it must be %s", orBody(wrongType.Field), wrongType.Value, inJSON(wrongType.Type.String()))
 	}
 	message := strings.TrimPrefix(err.Error(), "json: ")
 	if name, ok := strings.CutPrefix(message, "unknown field "); ok {
@@ -124,17 +124,17 @@ func orBody(field string) string {
 	return field
 }
 
-// article names a Go type in the words of JSON.
-func article(goType string) string {
+// inJSON names a Go type in the words of JSON.
+func inJSON(goType string) string {
 	switch {
+	case strings.HasPrefix(goType, "[]"):
+		return "an array"
 	case strings.HasSuffix(goType, "string"):
 		return "a string"
 	case strings.HasSuffix(goType, "bool"):
 		return "true or false"
 	case strings.Contains(goType, "int"):
 		return "an integer"
-	case strings.Contains(goType, "[]"):
-		return "an array"
 	}
 	return "an object"
 }

@@ -21,16 +21,16 @@ func (a *api) unknownWebhook(field, name string) error {
 }
 
 func (a *api) listWebhooks(w http.ResponseWriter, _ *http.Request) error {
+	return answer(w, http.StatusOK, Page[Webhook]{Items: WebhookStates(a.Catalog.Webhooks(), a.Plugins.Services())})
+}
+
+// WebhookStates says of each webhook whether its service is among those that are offered.
+func WebhookStates(webhooks []core.Webhook, offered []core.OfferedService) []Webhook {
 	offers := map[core.Service]core.OfferedService{}
-	for _, o := range a.Plugins.Services() {
+	for _, o := range offered {
 		offers[o.Service] = o
 	}
-	webhooks := a.Catalog.Webhooks()
-	items := make([]Webhook, len(webhooks))
-	for i, w := range webhooks {
-		items[i] = webhookOf(w, offers)
-	}
-	return answer(w, http.StatusOK, Page[Webhook]{Items: items})
+	return each(webhooks, func(w core.Webhook) Webhook { return webhookOf(w, offers) })
 }
 
 func (a *api) listServices(w http.ResponseWriter, _ *http.Request) error {

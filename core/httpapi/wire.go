@@ -85,11 +85,11 @@ const (
 // Webhook is a definition, and whether its service is there.
 type Webhook struct {
 	Name    string   `json:"name"`
-	Service *Service `json:"service"` // null: the published arguments are the payload
-	Payload string   `json:"payload"` // frozen or fresh
-	Source  string   `json:"source"`  // the file and line that define it
-	State   string   `json:"state"`   // ok, down or unoffered
-	Plugin  string   `json:"plugin,omitempty"`
+	Service *Service `json:"service"`          // null: the published arguments are the payload
+	Payload string   `json:"payload"`          // frozen or fresh
+	Source  string   `json:"source"`           // the file and line that define it
+	State   string   `json:"state"`            // ok, down or unoffered
+	Plugin  string   `json:"plugin,omitempty"` // the resolver that offers the service
 }
 
 // OfferedService is a service that a resolver offers.
@@ -108,7 +108,7 @@ type Plugin struct {
 	File     string `json:"file"`
 	Version  string `json:"version,omitempty"`
 	Role     string `json:"role,omitempty"` // resolver or notifier; left out where it never described itself
-	State    string `json:"state"`          // starting, running, restarting, broken or stopped
+	State    string `json:"state"`          // as core.PluginStatus lists them
 	Reason   string `json:"reason,omitempty"`
 	PID      int    `json:"pid,omitempty"`
 	Restarts int    `json:"restarts"`
