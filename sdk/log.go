@@ -34,7 +34,7 @@ func parseLevel(name string) slog.Level {
 		return slog.LevelDebug
 	case "warn":
 		return slog.LevelWarn
-	case "error":
+	case "error", "off":
 		return slog.LevelError
 	}
 	return slog.LevelInfo

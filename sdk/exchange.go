@@ -1,0 +1,162 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/postrider/postrider/proto/pluginv1"
+	"github.com/postrider/postrider/sdk/internal/wire"
+)
+
+// request is what the requests of both streams have in common.
+type request interface {
+	GetId() uint64
+	GetRemainingMs() int64
+	GetTraceparent() string
+}
+
+// exchange answers the requests of one stream: each in a goroutine of its own, answers in whatever order they come. The fields say what
+// differs between resolvers and notifiers.
+type exchange[Q request, A any] struct {
+	receive func() (requests []Q, cancelled []uint64, err error)
+	send    func([]A) error
+	size    func(A) int
+	work    func(context.Context, Q) (A, error) // the author's code
+	name    func(Q) string                      // of the author's code, for errors
+	context func(context.Context, Q) context.Context
+	failed  func(Q, *pluginv1.Failure) A
+
+	maxInFlight int
+	outbox      *wire.Outbox[A]
+	mu          sync.Mutex
+	running     map[uint64]context.CancelFunc
+}
+
+// run returns when the stream has ended and everything that was in flight on it has been cancelled and has returned.
+func (x *exchange[Q, A]) run(ctx context.Context) error {
+	x.outbox = wire.NewOutbox[A]()
+	x.running = make(map[uint64]context.CancelFunc)
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	group.Go(func() {
+		defer cancel()
+		x.outbox.Run(ctx, x.size, x.send) //nolint:errcheck // when it can't send, nor can receive, which reports it
+	})
+	for {
+		requests, cancelled, err := x.receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, q := range requests {
+			x.start(ctx, &group, q)
+		}
+		for _, id := range cancelled { // after the requests: a request and its cancellation may share a message
+			x.cancel(id)
+		}
+	}
+}
+
+// start never blocks: it runs on the stream's reader.
+func (x *exchange[Q, A]) start(ctx context.Context, group *sync.WaitGroup, q Q) {
+	ctx, cancel := deadline(ctx, q)
+	x.mu.Lock()
+	full := len(x.running) >= x.maxInFlight
+	if !full {
+		x.running[q.GetId()] = cancel
+	}
+	x.mu.Unlock()
+	if full {
+		cancel()
+		x.outbox.Put(x.failed(q, &pluginv1.Failure{Message: fmt.Sprintf("%s: more than %d requests are in flight", x.name(q), x.maxInFlight)}))
+		return
+	}
+	group.Go(func() {
+		answer := x.answer(x.context(WithTraceparent(ctx, q.GetTraceparent()), q), q)
+		x.finish(q.GetId()) // before the answer leaves, because the daemon may send the next request after it
+		x.outbox.Put(answer)
+	})
+}
+
+// deadline bounds one request by the time that the daemon gives it.
+func deadline(ctx context.Context, q request) (context.Context, context.CancelFunc) {
+	if remaining := q.GetRemainingMs(); remaining > 0 {
+		return context.WithTimeout(ctx, time.Duration(remaining)*time.Millisecond)
+	}
+	return context.WithCancel(ctx)
+}
+
+// cancel ends the context of a request. It goes on being in flight until it is answered.
+func (x *exchange[Q, A]) cancel(id uint64) {
+	x.mu.Lock()
+	cancel := x.running[id]
+	x.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+func (x *exchange[Q, A]) finish(id uint64) {
+	x.mu.Lock()
+	cancel := x.running[id]
+	delete(x.running, id)
+	x.mu.Unlock()
+	cancel()
+}
+
+// answer runs the author's code and turns whatever it does into an answer: a panic, and even runtime.Goexit, cost one request only.
+func (x *exchange[Q, A]) answer(ctx context.Context, q Q) (answer A) {
+	returned := false
+	defer func() {
+		if cause := recover(); cause != nil {
+			Logger(ctx).Error("panic in "+x.name(q), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			answer = x.failed(q, failure(ctx, x.name(q), fmt.Errorf("panic: %v", cause)))
+		} else if !returned {
+			answer = x.failed(q, failure(ctx, x.name(q), errors.New("ended its goroutine without an answer")))
+		}
+	}()
+	answer, err := x.work(ctx, q)
+	returned = true
+	if err != nil {
+		return x.failed(q, failure(ctx, x.name(q), err))
+	}
+	return answer
+}
+
+// maxReason bounds the sentences that cross to the daemon, in bytes.
+const maxReason = 4 << 10
+
+// failure says what kind of error err is, and names the code that it comes from.
+func failure(ctx context.Context, name string, err error) *pluginv1.Failure {
+	f := &pluginv1.Failure{Message: truncate(name+": "+err.Error(), maxReason)}
+	var invalid *InvalidArgumentsError
+	var permanent *permanentError
+	var large *tooLargeError
+	switch {
+	case errors.As(err, &invalid):
+		f.Kind = pluginv1.Failure_KIND_INVALID_ARGUMENTS
+	case errors.As(err, &permanent):
+		f.Kind = pluginv1.Failure_KIND_PERMANENT
+	case errors.As(err, &large):
+		f.Kind = pluginv1.Failure_KIND_TOO_LARGE
+	case ctx.Err() != nil:
+		f.Kind = pluginv1.Failure_KIND_CANCELLED
+	}
+	return f
+}
+
+// tooLargeError is the error of a payload over [MaxPayload].
+type tooLargeError struct{ size int }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("returned a payload of %d bytes: it may have %d", e.size, MaxPayload)
+}

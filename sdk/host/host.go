@@ -1,0 +1,91 @@
+// Package host is the daemon's end of one plugin process: it launches the process, shakes hands, learns what the plugin is, and then carries
+// many requests at once over one stream.
+//
+// Start reading at [Launch] and [Process]; exchange.go is how many requests share one stream, child.go how a process is started and
+// ended. Policy (which files are plugins, when one is restarted, what a failure means for a delivery) is not here: see core/pluginhost.
+//
+// A process ends for good: Launch another one. Whatever happens to it (killed, stopped, stuck, gone mad), no method blocks longer than its
+// context, or its own deadline, allows, and no process and no goroutine is left behind after [Process.Done].
+package host
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Config says how to launch one plugin.
+type Config struct {
+	// Path is the plugin's executable file.
+	Path string
+
+	// SocketDir is an existing directory, 0700, that holds the plugin's socket, which Launch's process removes when it ends. What a killed
+	// daemon left behind is the caller's to wipe. The path may have 80 characters. "": a temporary directory.
+	SocketDir string
+
+	// Env is the plugin's whole environment, beside what the handshake adds. The daemon's own is not inherited.
+	Env []string
+
+	// Logger receives what the plugin logs and prints. nil: nobody does.
+	Logger hclog.Logger
+
+	// StartTimeout bounds the start: the handshake, and the plugin's description of itself. 0: 10 s.
+	StartTimeout time.Duration
+
+	// AnswerGrace is how much earlier than the daemon the plugin runs out of time, so that its answer about running out of time still
+	// arrives; it is never more than a tenth of the time. 0: 200 ms.
+	AnswerGrace time.Duration
+
+	// StopGrace is how long a plugin may take to end after SIGTERM, before it gets SIGKILL. 0: 1 s.
+	StopGrace time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = hclog.NewNullLogger()
+	}
+	if c.StartTimeout <= 0 {
+		c.StartTimeout = 10 * time.Second
+	}
+	if c.AnswerGrace <= 0 {
+		c.AnswerGrace = 200 * time.Millisecond
+	}
+	if c.StopGrace <= 0 {
+		c.StopGrace = time.Second
+	}
+	return c
+}
+
+// The roles of plugins.
+const (
+	RoleResolver = "resolver"
+	RoleNotifier = "notifier"
+)
+
+// Description is what a plugin says of itself.
+type Description struct {
+	Name           string
+	Version        string
+	Role           string // RoleResolver or RoleNotifier
+	MaxInFlight    int
+	ConfigSchema   json.RawMessage // JSON Schema of the configuration; nil: it takes none
+	SettingsSchema json.RawMessage // JSON Schema of a subscriber's settings; nil: it takes none
+	Services       []Service       // of a resolver
+}
+
+// Service is what a resolver offers.
+type Service struct {
+	Class       string
+	Method      string
+	Description string
+	Arguments   json.RawMessage // JSON Schema of the named arguments
+}
+
+// Resolution asks a resolver for the payload of one event.
+type Resolution struct {
+	Class     string
+	Method    string
+	Arguments json.RawMessage // a JSON object
+	EventID   string          // for logs and traces
+}

@@ -1,0 +1,32 @@
+// Package wire holds what both ends of the plugin protocol must agree on beside proto/plugin.proto: the handshake, the limits, and how
+// what waits for a stream is put into messages.
+package wire
+
+// What go-plugin's handshake is made of. The cookie keeps a plugin that is started by hand from waiting for a daemon; it is no secret.
+const (
+	CookieKey       = "POSTRIDER_PLUGIN"
+	CookieValue     = "postrider.plugin.v1"
+	ProtocolVersion = 1
+	PluginName      = "postrider" // the name in go-plugin's PluginSet: there is one
+)
+
+// LogLevelVariable tells the plugin, by hclog's name, which log lines are worth sending.
+const LogLevelVariable = "POSTRIDER_LOG_LEVEL"
+
+const (
+	// MaxMessage is the largest message of a stream, in bytes. It leaves room for a payload of 4 MiB, for what else is in a request, and
+	// for a batch that was begun before it.
+	MaxMessage = 16 << 20
+
+	// MaxItem is the largest single request or answer, in bytes.
+	MaxItem = 8 << 20
+
+	// batchSize is when a message counts as full, in bytes, and batchLength in items.
+	batchSize   = 1 << 20
+	batchLength = 256
+
+	// Window is how much may be on its way before the reader has taken it, in bytes: for one stream, and for the connection. Fixed windows
+	// spare gRPC its bandwidth probes.
+	Window     = 4 << 20
+	ConnWindow = 8 << 20
+)
