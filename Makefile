@@ -1,0 +1,64 @@
+# Postrider. Needs Go alone; where a C compiler is there too, tests run with the race detector.
+
+GO    ?= go
+CODE  := cmd core examples plugins proto sdk
+
+# The race detector needs cgo, and go itself knows whether it has a compiler for that.
+CGO   := $(shell $(GO) env CGO_ENABLED)
+RACE  := $(if $(filter 1,$(CGO)),-race,)
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check bench generate format vet staticcheck fresh tidy imports race-notice
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## bin/postrider, bin/plugins/ and bin/examples/
+	@mkdir -p bin/plugins bin/examples
+	$(GO) build -o bin/postrider ./cmd/postrider
+	$(GO) build -o bin/plugins/ $$($(GO) list ./plugins/... | grep -v /internal/)
+	$(GO) build -o bin/examples/ $$($(GO) list ./examples/... | grep -v /internal/)
+
+run: build ## see an order become a webhook; Ctrl-C ends it
+	@bin/postrider demo
+
+# Tests that start real binaries build them by themselves, which the cache of test results can't see: hence -count=1. No test needs a service yet;
+# those that will are left out, and say so, with SKIP_SERVICES=1.
+test: race-notice ## all tests, with the race detector where a C compiler is
+	$(GO) test $(RACE) -count=1 -timeout 10m ./...
+
+check: format vet staticcheck fresh tidy imports ## all that is not a test: format, vet, staticcheck, generated code, go.mod, import rules
+	@echo "check: all is well"
+
+bench: build ## deliveries per second against a raw POST loop, and the hot seams
+	bin/postrider bench
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core/... ./sdk/...
+
+generate: ## make the Go code of proto/ anew
+	$(GO) generate ./proto
+
+# What check consists of. Each says what to do about what it finds.
+
+format:
+	@files=$$(gofmt -l $(CODE)) && test -z "$$files" || { echo "not formatted: $$files"; echo "run: gofmt -w $(CODE)"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) tool staticcheck ./...
+
+# Compares with what is there, committed or not, so that it says the same in any clone and with any change under way.
+fresh:
+	@before=$$(cat proto/pluginv1/*.go | cksum); $(GO) generate ./proto && after=$$(cat proto/pluginv1/*.go | cksum) && \
+	test "$$before" = "$$after" || { echo "the generated code in proto/pluginv1 was stale; it is fresh now: commit it"; exit 1; }
+
+tidy:
+	@$(GO) mod tidy -diff || { echo "go.mod or go.sum is not tidy: run go mod tidy"; exit 1; }
+
+# With the race detector, so that a check without tests still shows that everything can be built with it.
+imports: race-notice
+	$(GO) test $(RACE) -count=1 -run 'Import|TopLevel|Rules' ./core
+
+race-notice:
+	@test -n "$(RACE)" || echo "no C compiler here: tests run without the race detector (install gcc to have it)"
