@@ -21,7 +21,8 @@ const DefaultFile = "postrider.yaml"
 const envPrefix = "POSTRIDER_"
 
 // Load reads the configuration. file "" stands for [DefaultFile], which may be missing; a file that is named may not. env is what
-// [os.Environ] returns; flags holds what was given on the command line, by the path of the setting ("queue.url").
+// [os.Environ] returns, where an empty variable is as good as none; flags holds what was given on the command line, by the path of the setting
+// ("queue.url" for --queue-url).
 //
 // Relative paths are relative to the directory of the file they stand in, or would stand in; those in variables and flags to the working directory.
 func Load(file string, env []string, flags map[string]string) (Config, error) {
@@ -140,7 +141,7 @@ func (b *builder) readSection(section strictyaml.Value, prefix, home string) {
 func (b *builder) readEnv(env []string, work string) {
 	values := map[string]string{}
 	for _, entry := range env {
-		if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, envPrefix) && !foreign(name) {
+		if name, value, _ := strings.Cut(entry, "="); value != "" && strings.HasPrefix(name, envPrefix) && !foreign(name) {
 			values[name] = value
 		}
 	}
@@ -169,10 +170,10 @@ func (b *builder) readFlags(flags map[string]string, work string) {
 	for _, path := range slices.Sorted(maps.Keys(flags)) {
 		s, ok := settingAt(path)
 		if !ok {
-			b.fail(fmt.Errorf("flag %s: there is no such setting", path))
+			b.fail(fmt.Errorf("flag for %s: there is no such setting", path))
 			continue
 		}
-		b.applyText(s, "flag "+path, flags[path], work)
+		b.applyText(s, "flag --"+strings.NewReplacer(".", "-", "_", "-").Replace(path), flags[path], work)
 	}
 }
 

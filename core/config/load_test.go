@@ -136,7 +136,7 @@ func TestStructuredSettingsCanComeFromAVariable(t *testing.T) {
 	c, err := config.Load(write(t, "p.yaml", "webhooks: [x.yaml]\n"), []string{
 		"POSTRIDER_WEBHOOKS=/a.yaml, /b.xml", "POSTRIDER_EGRESS_ALLOW=[10.0.0.0/8]", "POSTRIDER_QUEUE_URL=bolt:",
 		"POSTRIDER_RETRY=[5s, 5m]", "POSTRIDER_PLUGINS={orders: {config: {file: o.json}}}",
-		"POSTRIDER_URL=http://x", "POSTRIDER_TOKEN=t", "POSTRIDER_SERVICE_HOST=10.0.0.1", "POSTRIDER_PORT_8075_TCP=tcp://10.0.0.1:8075",
+		"POSTRIDER_LISTEN=", "POSTRIDER_URL=http://x", "POSTRIDER_TOKEN=t", "POSTRIDER_SERVICE_HOST=10.0.0.1", "POSTRIDER_PORT_8075_TCP=tcp://10.0.0.1:8075",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -247,8 +247,8 @@ func TestAMistakeElsewhereIsNamedWithItsSource(t *testing.T) {
 		{env: "POSTRIDER_LISEN=:1", want: `environment variable POSTRIDER_LISEN: there is no such setting (did you mean "POSTRIDER_LISTEN"?)`},
 		{env: "POSTRIDER_LISTEN=x", want: `environment variable POSTRIDER_LISTEN: listen: "x" is not an address`},
 		{env: "POSTRIDER_RETRY={", want: `environment variable POSTRIDER_RETRY: not YAML`},
-		{flags: map[string]string{"log.level": "loud"}, want: `flag log.level: "loud" is unknown`},
-		{flags: map[string]string{"log.lvl": "x"}, want: `flag log.lvl: there is no such setting`},
+		{flags: map[string]string{"log.level": "loud"}, want: `flag --log-level: "loud" is unknown`},
+		{flags: map[string]string{"log.lvl": "x"}, want: `flag for log.lvl: there is no such setting`},
 	} {
 		_, err := config.Load(write(t, "p.yaml", ""), []string{test.env}, test.flags)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
