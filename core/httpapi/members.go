@@ -7,8 +7,8 @@ import (
 )
 
 // What follows walks through JSON that is known to be valid, without decoding it: a published event is a small envelope around arguments that
-// only pass through. With the check of validity before it, it takes half the time of decoding into an [Event] (7 against 12 µs for 1 KiB), copies
-// nothing, and lets the caller refuse unknown and repeated members.
+// only pass through. Checking and walking 1 KiB takes a quarter of the time of decoding it into an [Event] (12 µs) and copies nothing; and the
+// caller can refuse unknown and repeated members.
 
 // members yields the members of object, which is valid JSON that starts with "{": each name without quotes and escapes, each value as it stands.
 func members(object []byte) iter.Seq2[[]byte, []byte] {

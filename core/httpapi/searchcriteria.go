@@ -79,7 +79,7 @@ func (c *SearchCriteria) read(name, value string, groups map[int]map[int]*Filter
 	case len(path) == 1 && path[0] == "current_page":
 		return readCount(value, &c.CurrentPage)
 	case len(path) == 3 && path[0] == "sort_orders":
-		order, ok := at(orders, path[1])
+		order, ok := entryAt(orders, path[1])
 		return ok && readMember(path[2], value, map[string]*string{"field": &order.Field, "direction": &order.Direction})
 	case len(path) == 5 && path[0] == "filter_groups" && path[2] == "filters":
 		index, err := strconv.Atoi(path[1])
@@ -89,7 +89,7 @@ func (c *SearchCriteria) read(name, value string, groups map[int]map[int]*Filter
 		if groups[index] == nil {
 			groups[index] = map[int]*Filter{}
 		}
-		f, ok := at(groups[index], path[3])
+		f, ok := entryAt(groups[index], path[3])
 		return ok && readMember(path[4], value, map[string]*string{"field": &f.Field, "value": &f.Value, "condition_type": &f.ConditionType})
 	}
 	return false
@@ -108,8 +108,8 @@ func snakeCase(name string) string {
 	return snake.String()
 }
 
-// at returns the entry of an index, and makes it when there is none yet.
-func at[T any](entries map[int]*T, index string) (*T, bool) {
+// entryAt returns the entry of an index, and makes it when there is none yet.
+func entryAt[T any](entries map[int]*T, index string) (*T, bool) {
 	i, err := strconv.Atoi(index)
 	if err != nil {
 		return nil, false
