@@ -81,9 +81,12 @@ func (x *exchange[Q, A]) start(ctx context.Context, group *sync.WaitGroup, q Q) 
 		return
 	}
 	group.Go(func() {
-		answer := x.answer(x.context(WithTraceparent(ctx, q.GetTraceparent()), q), q)
-		x.finish(q.GetId()) // before the answer leaves, because the daemon may send the next request after it
-		x.outbox.Put(answer)
+		var answer A
+		defer func() { // deferred, because runtime.Goexit runs nothing else
+			x.finish(q.GetId()) // before the answer leaves: the daemon may send the next request after it
+			x.outbox.Put(answer)
+		}()
+		x.answer(x.context(WithTraceparent(ctx, q.GetTraceparent()), q), q, &answer)
 	})
 }
 
@@ -114,22 +117,22 @@ func (x *exchange[Q, A]) finish(id uint64) {
 }
 
 // answer runs the author's code and turns whatever it does into an answer: a panic, and even runtime.Goexit, cost one request only.
-func (x *exchange[Q, A]) answer(ctx context.Context, q Q) (answer A) {
+func (x *exchange[Q, A]) answer(ctx context.Context, q Q, answer *A) {
 	returned := false
 	defer func() {
 		if cause := recover(); cause != nil {
 			Logger(ctx).Error("panic in "+x.name(q), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
-			answer = x.failed(q, failure(ctx, x.name(q), fmt.Errorf("panic: %v", cause)))
+			*answer = x.failed(q, failure(ctx, x.name(q), fmt.Errorf("panic: %v", cause)))
 		} else if !returned {
-			answer = x.failed(q, failure(ctx, x.name(q), errors.New("ended its goroutine without an answer")))
+			*answer = x.failed(q, failure(ctx, x.name(q), errors.New("ended its goroutine without an answer")))
 		}
 	}()
-	answer, err := x.work(ctx, q)
+	result, err := x.work(ctx, q)
 	returned = true
 	if err != nil {
-		return x.failed(q, failure(ctx, x.name(q), err))
+		result = x.failed(q, failure(ctx, x.name(q), err))
 	}
-	return answer
+	*answer = result
 }
 
 // maxReason bounds the sentences that cross to the daemon, in bytes.

@@ -122,7 +122,8 @@ func newClient(c Config, socketDir string, ch *child) *plugin.Client {
 		Logger:           hclog.NewNullLogger(), // what it would say, our errors say
 		SyncStdout:       ch.output.prints(),
 		SyncStderr:       ch.output.prints(),
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
+			os.Remove(dir) // go-plugin's own directory for sockets, whose longer path we don't use
 			ch.prepare(cmd.Env)
 			return ch, nil
 		},

@@ -227,6 +227,9 @@ func (p *Process) begin(ctx, streamCtx context.Context, conn grpc.ClientConnInte
 	if status.Code(err) == codes.Unimplemented {
 		return nil, errors.New("speaks go-plugin, but not Postrider's protocol: it is a plugin for another program")
 	}
+	if status.Code(err) == codes.Unavailable {
+		return nil, fmt.Errorf("shakes hands, but can't be connected to: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("doesn't describe itself: %w", err)
 	}
