@@ -47,7 +47,7 @@ type PluginStatus struct {
 	File     string
 	Version  string
 	Role     PluginRole
-	State    string // starting, running, restarting, broken, stopped
+	State    string // starting, running, restarting, broken, stopped; skipped: a file that is not trusted, and not run
 	Reason   string // why it is not running
 	PID      int
 	Restarts int

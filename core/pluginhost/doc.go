@@ -1,0 +1,22 @@
+// Package pluginhost runs the plugins: it decides which files to trust, which process serves whom, and what happens when one fails.
+// How one process is launched and spoken to is sdk/host's; here is policy alone.
+//
+// Start reading at [Host]. Its parts, from the outside in:
+//
+//	scan.go       which files of the plugin directory are trusted
+//	plan.go       which processes the described plugins and the configuration ask for, and what clashes
+//	start.go      launch all in parallel, describe, plan, configure
+//	table.go      who serves which service and which notifier: an immutable snapshot, swapped when something changes
+//	worker.go     one plugin process, replaced when it dies; state.go is what operators are told of it
+//	supervise.go  crash, restart with backoff (pace.go), crash loop, stuck
+//	call.go       resolve and notify; send.go is what becomes of a request when its process dies
+//	gate.go       who may send a request now; waiting for room without holding a goroutine
+//	suspects.go   requests that were in flight when their process crashed
+//	check.go      arguments, settings and recipient URLs, refused before anything is queued
+//	convert.go    domain ↔ SDK, nowhere else
+//
+// What it promises to those who call [Host.Resolve] and [Host.Notify]: a plugin that is down is nobody's fault but ours. While it is down, and
+// for what was in flight when it went down, the answer is a [core.Held] that wakes its holder once the plugin runs again. A request that was in
+// flight at a crash is a suspect: it is sent again with nothing else in flight in that process, and when it has crashed the process three
+// times like that, it fails with [core.ErrPermanent].
+package pluginhost

@@ -1,0 +1,91 @@
+package pluginhost
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// skipped is a file of the plugin directory that isn't trusted.
+type skipped struct {
+	file string
+	why  string // what is wrong and what to do, completing the sentence "skip … : it …"
+}
+
+// companions are the endings of files that people keep beside plugins. They are no plugins and worth no warning.
+var companions = []string{".sum", ".md", ".txt", ".yaml", ".yml", ".json", ".toml"}
+
+// scan returns the files of the plugin directory that may be run as plugins, sorted, and those that may not, with the reason. Hidden files
+// and the usual companions are left out of both. A directory that isn't there is an [fs.ErrNotExist].
+func scan(dir string) (files []string, others []skipped, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read plugin directory: %w", err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || slices.Contains(companions, filepath.Ext(name)) {
+			continue
+		}
+		file := filepath.Join(dir, name)
+		if err := trust(file); err != nil {
+			others = append(others, skipped{file: file, why: err.Error()})
+			continue
+		}
+		files = append(files, file)
+	}
+	return files, others, nil
+}
+
+// trust says what forbids running file as a plugin, completing the sentence "it …"; nil: nothing does. A plugin is run with our rights, so nobody
+// but us and root may be able to replace it.
+//
+// A symbolic link isn't followed: what it points to could be replaced by whoever may write to any directory on the way there, and this looks at
+// one directory only. The plugin directory itself may be one.
+func trust(file string) error {
+	info, err := os.Lstat(file)
+	if err != nil {
+		return fmt.Errorf("can't be looked at: %w", err)
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return errors.New("is a directory: put the plugin's executable itself into the plugin directory")
+	case mode&fs.ModeSymlink != 0:
+		return errors.New("is a symbolic link, which is not followed: copy the file here, or make plugin_dir name its directory")
+	case !mode.IsRegular():
+		return fmt.Errorf("is not a regular file (%s)", mode.Type())
+	case mode&0o111 == 0:
+		return fmt.Errorf("is not executable (mode %04o): chmod +x %s, if it is a plugin", mode.Perm(), file)
+	}
+	if err := guarded(file, info); err != nil {
+		return err
+	}
+	dir := filepath.Dir(file)
+	if info, err = os.Stat(dir); err != nil {
+		return fmt.Errorf("is in a directory that can't be looked at: %w", err)
+	}
+	if err := guarded(dir, info); err != nil {
+		return fmt.Errorf("is in a directory that %w", err)
+	}
+	return nil
+}
+
+// guarded says why others than us and root could change what is at path.
+func guarded(path string, info fs.FileInfo) error {
+	if info.Mode()&0o002 != 0 {
+		return fmt.Errorf("is writable by everybody (mode %04o): chmod o-w %s", info.Mode().Perm(), path)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return errors.New("has no owner that could be checked")
+	}
+	if us := os.Geteuid(); stat.Uid != 0 && int(stat.Uid) != us {
+		return fmt.Errorf("belongs to user %d, who is neither root nor the user that runs Postrider (%d): chown %d %s", stat.Uid, us, us, path)
+	}
+	return nil
+}

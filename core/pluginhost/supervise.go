@@ -1,0 +1,198 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postrider/postrider/sdk/host"
+)
+
+// mostUnanswered health checks in a row are the end of a process.
+const mostUnanswered = 2
+
+// supervise keeps the process of a worker running until ctx ends.
+func (h *Host) supervise(ctx context.Context, w *worker) {
+	for !w.hopeless {
+		if p, _ := w.gate.current(); p == nil {
+			if !pause(ctx, w.delay) {
+				return
+			}
+			if err := h.restart(ctx, w); err != nil {
+				if ctx.Err() != nil {
+					return
+				}
+				w.failed(0, err, h.log)
+				continue
+			}
+		}
+		started := time.Now()
+		err := h.watch(ctx, w)
+		if ctx.Err() != nil {
+			return
+		}
+		discard(w.process)
+		w.failed(time.Since(started), err, h.log)
+	}
+}
+
+// watch returns why the process of a worker is gone, or when ctx ends. It ends a process that answers no health check; one that answers that
+// it isn't well is reported and left alone: it knows best, and a restart would only hurt what is in flight.
+func (h *Host) watch(ctx context.Context, w *worker) error {
+	p := w.process
+	defer w.silent.Store(false)
+	ticks := time.NewTicker(h.config.HealthInterval)
+	defer ticks.Stop()
+	for unanswered := 0; ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.Done():
+			return died(p)
+		case <-ticks.C:
+		}
+		switch err := h.ask(ctx, p); {
+		case errors.Is(err, host.ErrCrashed), ctx.Err() != nil:
+			continue // whichever it is, the channel above knows
+		case err == nil, answered(err):
+			unanswered = 0
+			w.answers(p)
+			w.ails(sentence(err), h.log)
+		default:
+			unanswered++
+			w.silent.Store(true)
+			w.ails("it left a health check unanswered", h.log)
+			w.gate.shut(p, fmt.Sprintf("%s does not answer", w))
+			if unanswered < mostUnanswered {
+				continue
+			}
+			p.Kill()
+			select {
+			case <-p.Done():
+			case <-time.After(h.config.HealthTimeout): // not even SIGKILL ends what waits for a dead disk
+			}
+			return fmt.Errorf("it answered none of %d health checks within %v each, and was killed", unanswered, h.config.HealthTimeout)
+		}
+	}
+}
+
+func (h *Host) ask(ctx context.Context, p process) error {
+	ctx, cancel := context.WithTimeout(ctx, h.config.HealthTimeout)
+	defer cancel()
+	return p.Health(ctx)
+}
+
+// answered reports whether err is the plugin's own answer to a health check.
+func answered(err error) bool {
+	var answer *host.PluginError
+	return errors.As(err, &answer)
+}
+
+func sentence(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func died(p process) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	return errors.New("it exited")
+}
+
+// restart starts the process of a worker anew. What the file holds by now may have changed: it must still be the plugin that it was.
+func (h *Host) restart(ctx context.Context, w *worker) error {
+	if w.process != nil { // it may have died before anybody watched
+		discard(w.process)
+	}
+	p, d, err := h.open(ctx, w.file)
+	if err != nil {
+		return err
+	}
+	w.process = p
+	if err := h.admit(ctx, w, d); err != nil {
+		discard(p)
+		return err
+	}
+	if err := h.serve(ctx, w); err != nil {
+		return err
+	}
+	h.log.Info("plugin runs", "plugin", w.String(), "pid", p.PID())
+	return nil
+}
+
+// serve configures the process of a worker and lets requests through to it. A process that can't be configured is ended.
+func (h *Host) serve(ctx context.Context, w *worker) error {
+	known, share := w.identity()
+	configuring, cancel := context.WithTimeout(ctx, h.config.ConfigureTimeout)
+	defer cancel()
+	if err := w.process.Configure(configuring, share.configuration, h.config.EgressAllow); err != nil {
+		discard(w.process)
+		return err
+	}
+	w.mu.Lock()
+	w.starts++
+	w.state, w.reason = stateRunning, ""
+	w.mu.Unlock()
+	w.gate.open(w.process, limitOf(known))
+	return nil
+}
+
+// admit takes over what a plugin says of itself, if it may say that beside all the others.
+func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
+	known, _ := w.identity()
+	if known != nil && known.same(d.Description) {
+		return nil
+	}
+	var wake []func()
+	defer func() { call(wake) }() // once the lock is released
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if known != nil && (known.Name != d.Name || known.Role != d.Role) {
+		return fmt.Errorf("plugin file %s was the %s %q and is now the %s %q: restart Postrider to take it over",
+			w.file, known.Role, known.Name, d.Role, d.Name)
+	}
+	offers, silent := offersOf(h.workers)
+	for i, o := range offers {
+		if o.file == w.file {
+			offers[i].description = d
+		}
+	}
+	if known == nil {
+		offers = append(offers, offer{file: w.file, description: d})
+	}
+	p, err := makePlan(h.config, offers, silent)
+	if err != nil {
+		return err
+	}
+	if known == nil {
+		for _, sibling := range w.spread(d, p.shares[d.Name]) {
+			h.workers = append(h.workers, sibling)
+			h.watchers.Go(func() { h.supervise(ctx, sibling) })
+		}
+	} else {
+		for _, other := range h.workers {
+			if other.file == w.file {
+				_, share := other.identity()
+				other.become(d, share)
+			}
+		}
+	}
+	wake = h.publish(p.absent)
+	return nil
+}
+
+// pause waits, and reports whether ctx let it.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,56 @@
+// A notifier that is called like its file (up to the first dot) and misbehaves on request: the payload says how.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/sdk"
+)
+
+type settings struct {
+	Channel string `json:"channel,omitempty"`
+}
+
+type configuration struct {
+	Greeting string `json:"greeting,omitempty"`
+}
+
+var greeting string
+
+func main() {
+	name, _, _ := strings.Cut(filepath.Base(os.Args[0]), ".")
+	sdk.ServeNotifier(name, "1.2.3", sdk.NotifierFunc(notify), sdk.Settings[settings](),
+		sdk.Configure(func(_ context.Context, c configuration) error {
+			greeting = c.Greeting
+			return nil
+		}))
+}
+
+func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
+	var what string
+	if err := json.Unmarshal(d.Payload, &what); err != nil {
+		return sdk.Outcome{}, err
+	}
+	switch what {
+	case "crash":
+		os.Exit(3)
+	case "panic":
+		panic("as told")
+	case "wait":
+		<-ctx.Done()
+		return sdk.Outcome{}, ctx.Err()
+	case "linger":
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	outcome := sdk.Delivered()
+	outcome.Excerpt = greeting
+	return outcome, nil
+}

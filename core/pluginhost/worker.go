@@ -1,0 +1,99 @@
+package pluginhost
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The states of a plugin, as [core.PluginStatus] shows them.
+const (
+	stateStarting   = "starting"
+	stateRunning    = "running"
+	stateRestarting = "restarting"
+	stateBroken     = "broken"
+	stateStopped    = "stopped"
+	stateSkipped    = "skipped"
+)
+
+// worker is one plugin process, replaced when it dies: one per plugin and configuration. Requests go through send, processes come and go in
+// supervise.go.
+type worker struct {
+	file     string
+	gate     gate
+	suspects suspects
+
+	closing atomic.Bool // what crashes now, we ended
+	silent  atomic.Bool // the last health check went unanswered
+
+	// Of Start, then of the one goroutine that supervises, then of Close.
+	process  process       // the last one that was started; nil: none ever
+	pace     pace          // of restarts
+	delay    time.Duration // until the next start, where there is no process
+	hopeless bool          // starting it again changes nothing
+
+	mu     sync.Mutex
+	known  *description // nil: it never described itself
+	share  share
+	state  string
+	reason string
+	starts int
+}
+
+func newWorker(file string, longestDelay time.Duration) *worker {
+	w := &worker{file: file, state: stateStarting, pace: pace{longest: longestDelay}}
+	w.gate.why = w.String() + " is starting"
+	return w
+}
+
+// String names the plugin for messages.
+func (w *worker) String() string {
+	known, share := w.identity()
+	switch {
+	case known == nil:
+		return fmt.Sprintf("plugin file %s", fileName(w.file))
+	case share.label != "":
+		return fmt.Sprintf("plugin %s (as %s)", known.Name, share.label)
+	}
+	return fmt.Sprintf("plugin %s", known.Name)
+}
+
+func (w *worker) identity() (*description, share) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.known, w.share
+}
+
+// become gives the worker its place in the plan.
+func (w *worker) become(d *description, s share) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.known, w.share = d, s
+}
+
+// is notes the state and the reason for it, for operators.
+func (w *worker) is(state, reason string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state, w.reason = state, reason
+}
+
+// spread gives the worker the first of its plugin's shares, and returns new workers for the others.
+func (w *worker) spread(d *description, shares []share) (siblings []*worker) {
+	w.become(d, shares[0])
+	for _, s := range shares[1:] {
+		sibling := newWorker(w.file, w.pace.longest)
+		sibling.become(d, s)
+		siblings = append(siblings, sibling)
+	}
+	return siblings
+}
+
+// limitOf is how many requests a plugin takes at once.
+func limitOf(d *description) int {
+	if d.MaxInFlight <= 0 {
+		return 256
+	}
+	return d.MaxInFlight
+}
