@@ -17,6 +17,9 @@ func each[From, To any](from []From, convert func(From) To) []To {
 	return to
 }
 
+// wireTime is in UTC and to the millisecond, whatever the store kept.
+func wireTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
 func subscriberOf(s core.Subscriber) Subscriber {
 	return Subscriber{
 		ID:             int64(s.ID),
@@ -28,8 +31,8 @@ func subscriberOf(s core.Subscriber) Subscriber {
 		Settings:       shown(s.Settings),
 		Retry:          shown(s.Retry),
 		Envelope:       string(s.Envelope),
-		Created:        s.Created.UTC(),
-		Modified:       s.Modified.UTC(),
+		Created:        wireTime(s.Created),
+		Modified:       wireTime(s.Modified),
 	}
 }
 
@@ -81,7 +84,7 @@ func pluginOf(p core.PluginStatus) Plugin {
 func attemptOf(a core.Attempt) Attempt {
 	wire := Attempt{
 		Number:     a.Number,
-		Started:    a.Started.UTC(),
+		Started:    wireTime(a.Started),
 		DurationMS: float64(a.Duration.Round(time.Microsecond)) / float64(time.Millisecond),
 		Outcome:    a.Outcome.String(),
 		StatusCode: a.Code,
@@ -89,7 +92,7 @@ func attemptOf(a core.Attempt) Attempt {
 		Excerpt:    a.Excerpt,
 	}
 	if !a.Due.IsZero() {
-		due := a.Due.UTC()
+		due := wireTime(a.Due)
 		wire.Due = &due
 	}
 	return wire
@@ -127,7 +130,7 @@ func deadLetterOf(d core.DeadLetter) DeadLetter {
 		Event:        d.EventName,
 		SubscriberID: int64(d.Subscriber),
 		Reason:       d.Reason,
-		Died:         d.Died.UTC(),
+		Died:         wireTime(d.Died),
 		Last:         d.Last,
 		Attempts:     attemptsOf(d.Attempts),
 	}

@@ -15,7 +15,7 @@ import (
 
 func attempts() []core.Attempt {
 	return []core.Attempt{
-		{Number: 1, Started: testTime, Duration: 1500 * time.Microsecond, Outcome: core.Retry, Code: 500, Reason: "it answered 500", Excerpt: "<no>", Due: testTime.Add(time.Second)},
+		{Number: 1, Started: testTime.Add(98 * time.Microsecond), Duration: 1500 * time.Microsecond, Outcome: core.Retry, Code: 500, Reason: "it answered 500", Excerpt: "<no>", Due: testTime.Add(time.Second)},
 		{Number: 2, Started: testTime.Add(time.Second), Outcome: core.Delivered, Code: 200},
 	}
 }

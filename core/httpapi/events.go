@@ -216,7 +216,7 @@ func (a *api) event(w http.ResponseWriter, r *http.Request) error {
 		ID:         string(record.Event.ID),
 		Event:      record.Event.Name,
 		State:      record.State.String(),
-		Accepted:   record.Event.Accepted.UTC(),
+		Accepted:   wireTime(record.Event.Accepted),
 		Arguments:  shown(record.Event.Arguments),
 		Payload:    shown(record.Payload),
 		Deliveries: deliveries,

@@ -222,7 +222,7 @@ func (plugins) CheckSubscriber(s core.Subscriber) error {
 		return core.Invalidf("notifier", "no notifier is called %q", s.Notifier)
 	}
 	if !strings.HasPrefix(s.URL, "https://") {
-		return core.Invalidf("url", "the URL %q is not https", s.URL)
+		return core.Invalidf("recipient_url", "the URL %q is not https", s.URL) // the reference's word will do
 	}
 	return nil
 }

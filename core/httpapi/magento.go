@@ -83,25 +83,46 @@ func (a *api) referenceFields(w http.ResponseWriter, r *http.Request) (Subscribe
 
 // referenceWords are the names of a subscriber's fields in the reference system.
 var referenceWords = map[string]string{
-	"event":    "webhook.event_name",
-	"url":      "webhook.recipient_url",
-	"token":    "webhook.verification_token",
-	"notifier": "webhook.metadata",
-	"enabled":  "webhook.status",
+	"event":    "event_name",
+	"url":      "recipient_url",
+	"token":    "verification_token",
+	"notifier": "metadata",
+	"enabled":  "status",
 }
 
-// inReferenceWords gives the fields that err names the names that the client knows.
+// inReferenceWords gives the fields that err names the names that a client of the reference routes knows.
 func inReferenceWords(err error) error {
-	if _, ok := errors.AsType[*core.Invalid](err); !ok {
+	return renamed(err, func(field string) string {
+		if word, ok := referenceWords[field]; ok {
+			return "webhook." + word
+		}
+		return field
+	})
+}
+
+// inOwnWords gives the fields that err names the names of [SubscriberFields]: the domain knows the words of both.
+func inOwnWords(err error) error {
+	return renamed(err, func(field string) string {
+		for own, word := range referenceWords {
+			if word == field {
+				return own
+			}
+		}
+		return field
+	})
+}
+
+// renamed renames the fields that an error about bad input names; other errors stay as they are.
+func renamed(err error, rename func(field string) string) error {
+	fields := invalidFields(err)
+	if len(fields) == 0 {
 		return err
 	}
-	p := problemOf(err)
-	for i, e := range p.Errors {
-		if word, ok := referenceWords[e.Field]; ok {
-			p.Errors[i].Field = word
-		}
+	all := make([]error, len(fields))
+	for i, f := range fields {
+		all[i] = core.Invalidf(rename(f.Field), "%s", f.Message)
 	}
-	return p
+	return errors.Join(all...)
 }
 
 func (a *api) listReferences(w http.ResponseWriter, r *http.Request) error {

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -160,7 +159,7 @@ func (a *api) apply(s *core.Subscriber, fields SubscriberFields) error {
 	}
 	if isNew || fields.URL != nil || fields.Notifier != nil || fields.Settings != nil {
 		if err := a.Plugins.CheckSubscriber(*s); err != nil {
-			return fmt.Errorf("check subscriber: %w", err)
+			return inOwnWords(err)
 		}
 	}
 	return nil
