@@ -1,0 +1,144 @@
+package endtoend
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// setting reads a number from the environment, so that `make chaos` can run the same tests at full length.
+func setting(t *testing.T, name string, short int) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return short
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// burst publishes events from 32 publishers until all are accepted. A publisher that gets no 202 repeats the same event, as the id lets it.
+type burst struct {
+	total    int
+	accepted atomic.Int64
+	target   atomic.Pointer[daemon]
+}
+
+func (b *burst) run(t *testing.T) (wait func()) {
+	var next atomic.Int64
+	var publishers sync.WaitGroup
+	for range 32 {
+		publishers.Go(func() {
+			for {
+				n := next.Add(1)
+				if n > int64(b.total) {
+					return
+				}
+				body := fmt.Sprintf(`{"id":"burst-%d","event":"stock.item.changed","arguments":{"n":%d}}`, n, n)
+				for t.Context().Err() == nil {
+					status, answer, err := b.target.Load().try("POST", "/v1/events", strings.NewReader(body))
+					if err == nil && status == 202 {
+						b.accepted.Add(1)
+						break
+					}
+					if err == nil && status != 503 {
+						t.Errorf("publish: %d %s", status, answer)
+						return
+					}
+					time.Sleep(time.Millisecond) // the daemon is gone: ask again, but not in a spin
+				}
+			}
+		})
+	}
+	return publishers.Wait
+}
+
+// inFlight is the most deliveries that can be under way when the daemon dies, and so the most duplicates of one kill: the events that the
+// dispatcher works on at a time.
+const inFlight = 512
+
+func TestNothingIsLostWhenTheDaemonIsKilled(t *testing.T) {
+	kills := setting(t, "POSTRIDER_KILLS", 3)
+	b := &burst{total: setting(t, "POSTRIDER_EVENTS", 4000)}
+	in := install(t)
+	d := in.serve()
+	r := receive(t, always(200))
+	d.subscribe("stock.item.changed", r.URL)
+	b.target.Store(d)
+	wait := b.run(t)
+	for k := range kills {
+		due := int64(b.total) * int64(k+1) / int64(kills+1)
+		eventually(t, "the burst has come that far", func() bool { return b.accepted.Load() >= due })
+		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // anywhere in what it does
+		d.kill()
+		d = in.serve()
+		b.target.Store(d)
+	}
+	wait()
+	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= b.total })
+	deliveries, duplicates := r.counts()
+	t.Logf("%d kills, %d events accepted, %d delivered, %d lost, %d duplicates", kills, b.accepted.Load(), deliveries,
+		int(b.accepted.Load())-deliveries, duplicates)
+	if deliveries != b.total {
+		t.Errorf("%d deliveries of %d events", deliveries, b.total)
+	}
+	if duplicates > kills*inFlight {
+		t.Errorf("%d duplicates, more than the %d that can be in flight at each of %d kills", duplicates, inFlight, kills)
+	}
+	d.stop()
+}
+
+func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
+	kills := setting(t, "POSTRIDER_KILLS", 3)
+	b := &burst{total: setting(t, "POSTRIDER_EVENTS", 4000)}
+	in := install(t)
+	d := in.serve()
+	r := receive(t, always(200))
+	d.subscribe("stock.item.changed", r.URL)
+	b.target.Store(d)
+	wait := b.run(t)
+	type plugin struct {
+		Name, State string
+		PID         int
+	}
+	pid := func() (pid int) {
+		for _, p := range get[page[plugin]](d, "/v1/plugins").Items {
+			if p.Name == "http" && p.State == "running" {
+				pid = p.PID
+			}
+		}
+		return pid
+	}
+	for k := range kills {
+		due := int64(b.total) * int64(k+1) / int64(kills+1)
+		eventually(t, "the burst has come that far", func() bool { return b.accepted.Load() >= due })
+		victim := 0
+		eventually(t, "the notifier runs", func() bool { victim = pid(); return victim != 0 })
+		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait()
+	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= b.total })
+	deliveries, duplicates := r.counts()
+	burnt := 0
+	for _, one := range r.all() {
+		if one.Attempt != "1" {
+			burnt++
+		}
+	}
+	t.Logf("%d kills of the notifier, %d events, %d delivered, %d duplicates, %d attempts burnt", kills, b.total, deliveries, duplicates, burnt)
+	if deliveries != b.total || burnt != 0 {
+		t.Errorf("%d deliveries of %d events, %d attempts burnt", deliveries, b.total, burnt)
+	}
+	d.stop()
+}

@@ -1,0 +1,341 @@
+// Package endtoend tests Postrider as its users meet it: the built program, real plugin processes, a real file, real HTTP, real time. Nothing in
+// it knows the code.
+package endtoend
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// bin holds the program, plugins/ and examples/, built once.
+var bin string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "postrider-e2e-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	bin = dir
+	for out, pkg := range map[string]string{
+		"postrider":                "cmd/postrider",
+		"plugins/notifier-http":    "plugins/notifier-http",
+		"plugins/resolver-orders":  "examples/resolver-orders",
+		"plugins/notifier-console": "examples/notifier-console",
+	} {
+		build := exec.Command("go", "build", "-o", filepath.Join(dir, out), "github.com/postrider/postrider/"+pkg)
+		if output, err := build.CombinedOutput(); err != nil {
+			log.Fatalf("build %s: %v\n%s", pkg, err, output)
+		}
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// patience is how long anything that should happen soon may take on a busy machine.
+const patience = 60 * time.Second
+
+// eventually waits until condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain until %s", patience, what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// installation is a directory as an operator has it: configuration, definitions, data.
+type installation struct {
+	t   *testing.T
+	dir string
+	log *lockedBuffer
+}
+
+const ordersXML = `<config xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+        xsi:noNamespaceSchemaLocation="urn:magento:module:Aligent_Webhooks:etc/webhooks.xsd">
+    <webhook hook_name="sales.order.created">
+        <service class="Magento\Sales\Api\OrderRepositoryInterface" method="get"/>
+    </webhook>
+    <webhook hook_name="stock.item.changed"/>
+</config>
+`
+
+// install writes a configuration; extra lines of YAML go into it.
+func install(t *testing.T, extra ...string) *installation {
+	t.Helper()
+	in := &installation{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
+	in.write("webhooks.xml", ordersXML)
+	in.write("postrider.yaml", "listen: 127.0.0.1:0\nwebhooks: [webhooks.xml]\nplugin_dir: "+filepath.Join(bin, "plugins")+
+		"\negress: {allow: [127.0.0.1]}\n"+strings.Join(extra, "\n")+"\n")
+	return in
+}
+
+func (in *installation) write(name, content string) {
+	in.t.Helper()
+	if err := os.WriteFile(filepath.Join(in.dir, name), []byte(content), 0o644); err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+func (in *installation) read(name string) string {
+	content, err := os.ReadFile(filepath.Join(in.dir, name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(content))
+}
+
+func (in *installation) command(args ...string) *exec.Cmd {
+	c := exec.Command(filepath.Join(bin, "postrider"), args...)
+	c.Dir = in.dir
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + in.dir}
+	return c
+}
+
+// postrider runs a command to its end and returns what it printed.
+func (in *installation) postrider(args ...string) string {
+	in.t.Helper()
+	var out, errs bytes.Buffer
+	c := in.command(args...)
+	c.Stdout, c.Stderr = &out, &errs
+	if err := c.Run(); err != nil {
+		in.t.Fatalf("postrider %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), errs.String())
+	}
+	return out.String()
+}
+
+// fails runs a command that must fail and returns what it said.
+func (in *installation) fails(args ...string) string {
+	in.t.Helper()
+	output, err := in.command(args...).CombinedOutput()
+	if err == nil {
+		in.t.Fatalf("postrider %s succeeded:\n%s", strings.Join(args, " "), output)
+	}
+	return string(output)
+}
+
+// daemon is a running `postrider serve`.
+type daemon struct {
+	in    *installation
+	cmd   *exec.Cmd
+	ended chan error
+	url   string
+	token string
+}
+
+// serve starts the daemon and waits until it is ready.
+func (in *installation) serve() *daemon {
+	in.t.Helper()
+	os.Remove(filepath.Join(in.dir, "data/address")) // a killed daemon leaves its own
+	d := &daemon{in: in, cmd: in.command("serve"), ended: make(chan error, 1)}
+	d.cmd.Stdout, d.cmd.Stderr = in.log, in.log
+	if err := d.cmd.Start(); err != nil {
+		in.t.Fatal(err)
+	}
+	go func() { d.ended <- d.cmd.Wait() }()
+	in.t.Cleanup(func() {
+		d.kill()
+		if in.t.Failed() {
+			in.t.Logf("the daemon's log ends with:\n%s", in.log.tail(4000))
+		}
+	})
+	eventually(in.t, "the daemon is ready", func() bool {
+		select {
+		case err := <-d.ended:
+			in.t.Fatalf("the daemon ended: %v\n%s", err, in.log.tail(4000))
+		default:
+		}
+		address := in.read("data/address")
+		if address == "" {
+			return false
+		}
+		d.url, d.token = "http://"+address, in.read("data/admin-token")
+		answer, err := http.Get(d.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+	return d
+}
+
+// kill ends the daemon with SIGKILL, in the middle of whatever it does.
+func (d *daemon) kill() {
+	if d.cmd.ProcessState == nil {
+		d.cmd.Process.Kill()
+		select {
+		case <-d.ended:
+		case <-time.After(patience):
+			d.in.t.Error("the daemon does not end")
+		}
+		d.ended <- nil
+	}
+}
+
+// stop ends the daemon as an operator would.
+func (d *daemon) stop() {
+	d.in.t.Helper()
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-d.ended:
+		if err != nil {
+			d.in.t.Errorf("the daemon ended with %v\n%s", err, d.in.log.tail(4000))
+		}
+		d.ended <- err
+	case <-time.After(patience):
+		d.in.t.Fatal("the daemon does not stop")
+	}
+}
+
+// call sends one API request and returns the status and the body.
+func (d *daemon) call(method, path string, body any) (int, []byte) {
+	d.in.t.Helper()
+	var content io.Reader
+	switch body := body.(type) {
+	case nil:
+	case string:
+		content = strings.NewReader(body)
+	default:
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			d.in.t.Fatal(err)
+		}
+		content = bytes.NewReader(encoded)
+	}
+	status, answer, err := d.try(method, path, content)
+	if err != nil {
+		d.in.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return status, answer
+}
+
+func (d *daemon) try(method, path string, body io.Reader) (int, []byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, d.url+path, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+d.token)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, content, err
+}
+
+// subscribe makes a subscriber through the reference route.
+func (d *daemon) subscribe(event, url string) (id int) {
+	d.in.t.Helper()
+	status, body := d.call("POST", "/rest/v1/webhook", map[string]any{"webhook": map[string]any{
+		"event_name": event, "recipient_url": url, "verification_token": "fv38u07Wdh$R@mRd", "metadata": "default",
+	}})
+	var made struct {
+		ID int `json:"subscription_id"`
+	}
+	if json.Unmarshal(body, &made) != nil || status != http.StatusOK && status != http.StatusCreated || made.ID == 0 {
+		d.in.t.Fatalf("subscribe: %d %s", status, body)
+	}
+	return made.ID
+}
+
+// get decodes the answer to a GET.
+func get[T any](d *daemon, path string) T {
+	d.in.t.Helper()
+	status, body := d.call("GET", path, nil)
+	var v T
+	if err := json.Unmarshal(body, &v); err != nil || status != http.StatusOK {
+		d.in.t.Fatalf("GET %s: %d %s (%v)", path, status, body, err)
+	}
+	return v
+}
+
+// received is one request that a receiver got.
+type received struct {
+	ID      string
+	Attempt string
+	At      time.Time
+	Body    []byte
+	Header  http.Header
+}
+
+// receiver is an endpoint that remembers what it got and answers as answer says.
+type receiver struct {
+	*httptest.Server
+	mu   sync.Mutex
+	got  []received
+	byID map[string]int
+}
+
+// receive starts a receiver; answer is called with the request's place in line, from 1, and returns the status.
+func receive(t *testing.T, answer func(n int, r received) int) *receiver {
+	r := &receiver{byID: map[string]int{}}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		body, _ := io.ReadAll(q.Body)
+		one := received{q.Header.Get("webhook-id"), q.Header.Get("webhook-attempt"), time.Now(), body, q.Header}
+		r.mu.Lock()
+		r.got = append(r.got, one)
+		r.byID[one.ID]++
+		n := len(r.got)
+		r.mu.Unlock()
+		status := answer(n, one)
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "answer %d", n)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func always(status int) func(int, received) int { return func(int, received) int { return status } }
+
+func (r *receiver) all() []received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]received(nil), r.got...)
+}
+
+// counts returns how many deliveries came, and how many requests beyond the first of each.
+func (r *receiver) counts() (deliveries, duplicates int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byID), len(r.got) - len(r.byID)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) tail(n int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.b.String()
+	return s[max(0, len(s)-n):]
+}
