@@ -1,0 +1,61 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider/postrider/cmd/postrider/internal/client"
+	"github.com/postrider/postrider/core/httpapi"
+)
+
+func (a *app) event() *cobra.Command {
+	c := &cobra.Command{Use: "event", Aliases: []string{"events"}, Short: "Look at what was published"}
+	c.AddCommand(a.eventShow())
+	return c
+}
+
+func (a *app) eventShow() *cobra.Command {
+	c := &cobra.Command{Use: "show ID", Short: "Show one event, its payload and its deliveries", Args: takes("ID")}
+	to, asJSON := connectionFlags(c), jsonFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		daemon, err := a.connect(to)
+		if err != nil {
+			return err
+		}
+		var e httpapi.EventStatus
+		if err := daemon.Call(c.Context(), client.Request{Method: http.MethodGet, Path: []string{"v1", "events", args[0]}}, &e); err != nil {
+			return err
+		}
+		if *asJSON {
+			return a.printJSON(e)
+		}
+		var f facts
+		f.add("event", e.ID)
+		f.add("name", e.Event)
+		f.add("accepted", moment(e.Accepted))
+		f.add("state", eventState(e.State))
+		f.add("arguments", string(e.Arguments))
+		f.add("payload", string(e.Payload))
+		a.printFacts(f)
+		if len(e.Deliveries) > 0 {
+			a.sayf("")
+			a.print(deliveryTable(e.Deliveries))
+		}
+		return nil
+	}
+	return c
+}
+
+// eventState explains the words of states that don't explain themselves.
+func eventState(state string) string {
+	switch state {
+	case "accepted":
+		return "accepted: waits for its payload"
+	case "unwanted":
+		return "unwanted: nobody subscribed to it"
+	case "dead":
+		return "dead: `postrider dead-letter show` says why"
+	}
+	return state
+}

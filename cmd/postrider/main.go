@@ -1,0 +1,33 @@
+// Command postrider delivers webhooks: `postrider serve` is the daemon, everything else looks at one or tries it out.
+//
+// Start reading at [run], which turns arguments into an exit status; every command is a file named after it. Commands reach the world through
+// [app] alone, so that tests run them in-process. What is more than a command lies in packages below internal: the client of the REST API, the
+// receiver of `listen`, the measurements of `bench`, and the daemon of its own that `bench` and `demo` start.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/mattn/go-isatty"
+)
+
+func main() {
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks every command to finish what it is doing. The second one finds the default action, which ends the process at once.
+	context.AfterFunc(ctx, restore)
+
+	executable, err := os.Executable()
+	if err != nil {
+		executable = os.Args[0]
+	}
+	os.Exit(run(ctx, &app{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		environ:    os.Environ(),
+		executable: executable,
+		terminal:   isatty.IsTerminal(os.Stdout.Fd()),
+		progress:   isatty.IsTerminal(os.Stderr.Fd()),
+	}, os.Args[1:]))
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider/postrider/cmd/postrider/internal/client"
+	"github.com/postrider/postrider/core/httpapi"
+)
+
+func (a *app) publish() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "publish EVENT",
+		Short: "Publish an event",
+		Long: `Publish an event: its name, and the named arguments of the service that makes its payload. When the command returns,
+the daemon has the event on disk.
+
+Give --id to be able to repeat a publish without harm: the daemon takes an id once. A file of events, each
+{"id","event","arguments"}, goes out as one batch, all or nothing: leave EVENT out.`,
+		Example: `  postrider publish sales.order.created --args '{"id":1}'
+  postrider publish stock.item.changed --file item.json --id stock-4711
+  generate-events | postrider publish --file -`,
+		Args: takes("[EVENT]"),
+	}
+	to, asJSON := connectionFlags(c), jsonFlag(c)
+	arguments := c.Flags().String("args", "", "the arguments, a `JSON` object (default {})")
+	id := c.Flags().String("id", "", "the event's `id` (default: the daemon makes one)")
+	file := c.Flags().String("file", "", "read the arguments, or without EVENT whole events, from a `file`; - is standard input")
+	c.MarkFlagsMutuallyExclusive("args", "file")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		var content []byte
+		var err error
+		switch {
+		case *file != "":
+			if content, err = a.readFile(*file); err != nil {
+				return err
+			}
+		case len(args) == 0:
+			return usagef("%s wants an EVENT, as in `postrider publish sales.order.created`", nameOf(c))
+		case c.Flags().Changed("args"):
+			content = []byte(*arguments)
+		}
+		if len(args) == 0 && *id != "" {
+			return usagef("--id belongs to one EVENT; events that come whole from a file carry their own")
+		}
+
+		var body any
+		if len(args) == 1 {
+			if body, err = event(args[0], *id, content); err != nil {
+				return err
+			}
+		} else if body, err = batch(content); err != nil {
+			return fmt.Errorf("read events from %s: %w", *file, err)
+		}
+		daemon, err := a.connect(to)
+		if err != nil {
+			return err
+		}
+		request := client.Request{Method: http.MethodPost, Path: []string{"v1", "events"}, Body: body}
+		if len(args) == 0 {
+			var published []httpapi.Published
+			if err := daemon.Call(c.Context(), request, &published); err != nil {
+				return err
+			}
+			if *asJSON {
+				return a.printJSON(published)
+			}
+			for _, p := range published {
+				a.sayf("%s  %s", printable(p.ID), printable(p.Event))
+			}
+			return nil
+		}
+		var published httpapi.Published
+		if err := daemon.Call(c.Context(), request, &published); err != nil {
+			return err
+		}
+		if *asJSON {
+			return a.printJSON(published)
+		}
+		a.sayf("Published %s as %s", printable(published.Event), printable(published.ID))
+		return nil
+	}
+	return c
+}
+
+// event is one event of the command line. Arguments that are no JSON are caught here, where the shell's quoting is still in sight.
+func event(name, id string, arguments []byte) (httpapi.Event, error) {
+	if arguments == nil {
+		arguments = []byte("{}")
+	}
+	if err := checkJSON(arguments); err != nil {
+		return httpapi.Event{}, fmt.Errorf("the arguments are not JSON: %w; quote them for the shell, as in --args '{\"id\":1}'", err)
+	}
+	return httpapi.Event{ID: id, Event: name, Arguments: arguments}, nil
+}
+
+// batch reads an array of events, or any number of event objects one after the other.
+func batch(content []byte) ([]json.RawMessage, error) {
+	var events []json.RawMessage
+	if bytes.HasPrefix(bytes.TrimSpace(content), []byte("[")) {
+		err := json.Unmarshal(content, &events)
+		return events, err
+	}
+	for d := json.NewDecoder(bytes.NewReader(content)); ; {
+		var one json.RawMessage
+		if err := d.Decode(&one); err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("event %d: %w", len(events)+1, err)
+		}
+		events = append(events, one)
+	}
+	if len(events) == 0 {
+		return nil, fmt.Errorf("there are none")
+	}
+	return events, nil
+}
+
+func checkJSON(content []byte) error {
+	var anything json.RawMessage
+	return json.Unmarshal(content, &anything)
+}
+
+// readFile reads a file, or standard input where it is called "-".
+func (a *app) readFile(name string) ([]byte, error) {
+	if name == "-" {
+		content, err := io.ReadAll(a.stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+		return content, nil
+	}
+	return os.ReadFile(name)
+}
