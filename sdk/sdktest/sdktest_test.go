@@ -1,0 +1,159 @@
+package sdktest_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/postrider/postrider/sdk"
+	"github.com/postrider/postrider/sdk/sdktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type byID struct {
+	ID   int     `json:"id" jsonschema:"the order's number"`
+	Note *string `json:"note"`
+}
+
+type order struct {
+	ID    int    `json:"id"`
+	State string `json:"state"`
+}
+
+type orderConfiguration struct {
+	State string `json:"state,omitempty"`
+}
+
+// orders is what the example's main gives to sdk.ServeResolver.
+func orders() []sdk.Option {
+	state := "new"
+	return []sdk.Option{
+		sdk.Configure(func(_ context.Context, c orderConfiguration) error {
+			if c.State != "" {
+				state = c.State
+			}
+			return nil
+		}),
+		sdk.Method("Orders", "get", func(ctx context.Context, a byID) (order, error) {
+			select {
+			case <-time.After(2 * time.Millisecond): // long enough to be cancelled
+				return order{ID: a.ID, State: state}, nil
+			case <-ctx.Done():
+				return order{}, ctx.Err()
+			}
+		}),
+		sdk.MaxInFlight(8),
+	}
+}
+
+func TestAResolverPassesTheChecks(t *testing.T) {
+	sdktest.CheckResolver(t, sdktest.ResolverCheck{
+		Start:         func(t testing.TB) *sdktest.Plugin { return sdktest.Resolver(t, orders()...) },
+		Configuration: `{"state":"paid"}`,
+		Calls:         []sdktest.Call{{Class: "Orders", Method: "get", Arguments: `{"id":1}`}},
+	})
+}
+
+func TestAResolverIsCalledThroughTheProtocol(t *testing.T) {
+	p := sdktest.Resolver(t, orders()...)
+	if got, err := p.Resolve(t.Context(), "Orders", "get", `{"id":7}`); err != nil || got != `{"id":7,"state":"new"}` {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+// poster posts each delivery to its URL.
+func poster(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
+	body, contentType, err := d.Body()
+	if err != nil {
+		return sdk.Outcome{}, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL, strings.NewReader(string(body)))
+	if err != nil {
+		return sdk.Rejected(err.Error()), nil
+	}
+	request.Header.Set("Content-Type", contentType)
+	response, err := sdk.HTTPClient(ctx).Do(request)
+	if err != nil {
+		return sdk.Retry(err.Error()), nil
+	}
+	response.Body.Close()
+	return sdk.Delivered(), nil
+}
+
+func TestANotifierPassesTheChecks(t *testing.T) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
+	defer receiver.Close()
+	type settings struct {
+		Path string `json:"path,omitempty"`
+	}
+	sdktest.CheckNotifier(t, sdktest.NotifierCheck{
+		Start: func(t testing.TB) *sdktest.Plugin {
+			return sdktest.Notifier(t, sdk.NotifierFunc(poster), sdk.Settings[settings](), sdk.MaxInFlight(16))
+		},
+		Delivery: sdk.Delivery{URL: receiver.URL},
+	})
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestEveryFieldOfADeliveryAndItsOutcomeCrosses(t *testing.T) {
+	sent := sdk.Delivery{
+		ID: "dlv_1", Attempt: 2, Event: "sales.order.created", EventID: "evt_1", Time: time.UnixMilli(1700000000123).UTC(),
+		Payload: json.RawMessage(`{"a":1}`), Subscriber: 3, URL: "https://example.com/", Token: "secret",
+		Settings: json.RawMessage(`{"path":"/x"}`), Envelope: "raw",
+	}
+	answered := sdk.Outcome{Status: sdk.StatusRejected, Code: 410, Reason: "gone", Excerpt: "bye", RetryAfter: 1500 * time.Millisecond, Gone: true}
+	wantAllFieldsSet(t, sent)
+	wantAllFieldsSet(t, answered)
+	var got sdk.Delivery
+	type settings struct {
+		Path string `json:"path"`
+	}
+	p := sdktest.Notifier(t, sdk.NotifierFunc(func(_ context.Context, d sdk.Delivery) (sdk.Outcome, error) {
+		got = d
+		return answered, nil
+	}), sdk.Settings[settings]())
+	outcome, err := p.Notify(t.Context(), sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, sent) {
+		t.Errorf("the delivery: got %+v\nwant %+v", got, sent)
+	}
+	if outcome != answered {
+		t.Errorf("the outcome: got %+v\nwant %+v", outcome, answered)
+	}
+}
+
+// wantAllFieldsSet fails when a field was added that the test doesn't send yet.
+func wantAllFieldsSet(t *testing.T, value any) {
+	t.Helper()
+	for field, v := range reflect.ValueOf(value).Fields() {
+		if v.IsZero() {
+			t.Errorf("%T.%s is zero: a new field must cross too", value, field.Name)
+		}
+	}
+}
+
+func TestABuiltBinaryPassesTheChecks(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "subject")
+	if out, err := exec.Command("go", "build", "-o", binary, "../host/testdata/subject").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	sdktest.CheckResolver(t, sdktest.ResolverCheck{
+		Start: func(t testing.TB) *sdktest.Plugin { return sdktest.Launch(t, binary, "SUBJECT=resolver") },
+		Calls: []sdktest.Call{{Class: "Subject", Method: "echo", Arguments: `{"text":"a"}`}},
+	})
+	sdktest.CheckNotifier(t, sdktest.NotifierCheck{
+		Start: func(t testing.TB) *sdktest.Plugin { return sdktest.Launch(t, binary, "SUBJECT=notifier") },
+	})
+}
