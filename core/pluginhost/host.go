@@ -131,13 +131,15 @@ func (h *Host) Run(ctx context.Context) error {
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
-	workers := slices.Clone(h.workers)
 	if h.endRun != nil {
 		h.endRun()
 	}
 	h.mu.Unlock()
-	h.watchers.Wait()
+	h.watchers.Wait() // from here on there are no new workers, and nobody else touches their processes
 
+	h.mu.Lock()
+	workers := slices.Clone(h.workers)
+	h.mu.Unlock()
 	var closers sync.WaitGroup
 	for _, w := range workers {
 		closers.Go(func() { w.end(ctx, h.log) })

@@ -41,7 +41,7 @@ var built struct {
 }
 
 // plugin returns the path of a binary built from a folder of testdata.
-func plugin(t *testing.T, folder string) string {
+func plugin(t testing.TB, folder string) string {
 	t.Helper()
 	built.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "plugins"); built.err != nil {
@@ -60,7 +60,7 @@ func plugin(t *testing.T, folder string) string {
 
 // install puts a built plugin into dir under a name of its own. It is a hard link: a freshly written executable can't be run while another
 // goroutine's fork still holds it open for writing.
-func install(t *testing.T, dir, name, folder string) {
+func install(t testing.TB, dir, name, folder string) {
 	t.Helper()
 	if err := os.Link(plugin(t, folder), filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func script(t *testing.T, dir, name, body string) {
 	}
 }
 
-func configOf(t *testing.T) pluginhost.Config {
+func configOf(t testing.TB) pluginhost.Config {
 	t.Helper()
 	sockets, err := os.MkdirTemp("", "pr") // t.TempDir's paths are too long for sockets
 	if err != nil {
@@ -85,7 +85,7 @@ func configOf(t *testing.T) pluginhost.Config {
 }
 
 // start runs a Host until the test ends.
-func start(t *testing.T, c pluginhost.Config) *pluginhost.Host {
+func start(t testing.TB, c pluginhost.Config) *pluginhost.Host {
 	t.Helper()
 	h, err := pluginhost.New(c)
 	if err != nil {
@@ -454,4 +454,21 @@ func TestAPluginDirectoryThatIsNotThereIsNoCrash(t *testing.T) {
 	if got := h.Plugins(); len(got) != 0 {
 		t.Errorf("got %+v, want none", got)
 	}
+}
+
+func BenchmarkNotifyThroughARealPlugin(b *testing.B) {
+	c := configOf(b)
+	install(b, c.Dir, "web", "notifier")
+	h := start(b, c)
+	n := notification("web", "dlv_1", `"`+strings.Repeat("x", 1024)+`"`)
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := h.Notify(b.Context(), n); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

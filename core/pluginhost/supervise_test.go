@@ -28,7 +28,7 @@ func TestAPluginThatCrashesIsRestartedWithBackoff(t *testing.T) {
 			if got := plugins.started("web"); got != i+1 {
 				t.Errorf("before the delay after crash %d: got %d starts, want %d", i+1, got, i+1)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			if got := status(t, h, "web"); got.State != stateRunning || got.Restarts != i+1 || got.PID != 42 {
 				t.Errorf("after the delay after crash %d: got %+v, want running, %d restarts", i+1, got, i+1)
@@ -144,7 +144,7 @@ func TestOneUnansweredHealthCheckHoldsRequestsUntilTheNextIsAnswered(t *testing.
 		if _, err := h.Notify(t.Context(), to("web", "dlv_1")); err != nil {
 			t.Errorf("before the check is over: %v", err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait() // the second check follows at once
 		if _, err := h.Notify(t.Context(), to("web", "dlv_1")); err != nil || plugins.started("web") != 1 {
 			t.Errorf("after the second check: got error %v and %d starts, want none and 1", err, plugins.started("web"))
