@@ -35,6 +35,11 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 		return core.Result{Log: []core.Record{core.EventRecord{Event: event, State: core.EventUnwanted}}}, nil
 	}
 
+	if only := subscribers[0].ID; len(subscribers) == 1 && !dispatched && e.lanes.isFull(only) {
+		// All events of this name wait for the same lane: better here, unresolved, than as delivery messages.
+		return core.Result{}, e.lanes.full(only, fmt.Sprintf("subscriber %d has %d attempts under way already", only, e.config.LaneConcurrency))
+	}
+
 	record := core.EventRecord{Event: event, State: core.EventDispatched}
 	payload := []byte(event.Arguments)
 	switch {

@@ -21,7 +21,28 @@ type lane struct {
 	failing bool          // the last attempt did not succeed
 	busy    bool          // an attempt takes longer than slow, and none was faster since
 	typical time.Duration // moving average of how long a place is taken
-	waiting []func()      // to be called when there may be room
+	waiting []waiter
+}
+
+// waiter waits for something to happen in a lane.
+type waiter struct {
+	ready func(*lane) bool // quick, and asked with the lanes locked
+	wake  func()
+}
+
+// wakeable takes out those who need not wait any longer.
+func (at *lane) wakeable() (ready []waiter) {
+	still := at.waiting[:0]
+	for _, w := range at.waiting {
+		if w.ready(at) {
+			ready = append(ready, w)
+		} else {
+			still = append(still, w)
+		}
+	}
+	clear(at.waiting[len(still):])
+	at.waiting = still
+	return ready
 }
 
 func newLanes[K comparable](places int) *lanes[K] {
@@ -61,14 +82,13 @@ func (l *lanes[K]) leave(key K, x experience) {
 		at.busy = x.took > slow
 		at.typical += (x.took - at.typical) / 8
 	}
-	wakes := at.waiting
-	at.waiting = nil
-	if at.taken == 0 && !at.failing && !at.busy {
+	wakes := at.wakeable()
+	if at.taken == 0 && !at.failing && !at.busy && len(at.waiting) == 0 {
 		delete(l.active, key)
 	}
 	l.mu.Unlock()
-	for _, wake := range wakes {
-		wake()
+	for _, w := range wakes {
+		w.wake()
 	}
 }
 
@@ -81,26 +101,35 @@ func (l *lanes[K]) markBusy(key K) {
 	}
 }
 
-// wake calls all who wait for the lane, because something about it changed.
+// wake asks all who wait in the lane of key anew, because something about its subscriber changed.
 func (l *lanes[K]) wake(key K) {
 	l.mu.Lock()
-	var wakes []func()
+	var wakes []waiter
 	if at := l.active[key]; at != nil {
-		wakes, at.waiting = at.waiting, nil
+		wakes = at.wakeable()
 	}
 	l.mu.Unlock()
-	for _, wake := range wakes {
-		wake()
+	for _, w := range wakes {
+		w.wake()
 	}
 }
 
-// full returns the error of a message that found no place in the lane of key.
+// isFull reports whether the lane of key has no place left, and is healthy otherwise.
+func (l *lanes[K]) isFull(key K) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.active[key]
+	return at != nil && at.taken >= l.places && !at.failing && !at.busy
+}
+
+// full returns the error of a message that found no place in the lane of key. It waits until a quarter of the places is free: woken for each
+// single one, a queue would hand over two messages, one of them in vain, for every attempt.
 func (l *lanes[K]) full(key K, reason string) *core.Held {
-	return l.heldUntil(key, reason, func(at *lane) bool { return at.taken < l.places })
+	return l.heldUntil(key, reason, func(at *lane) bool { return at.taken <= l.places*3/4 })
 }
 
 // heldUntil returns the error of a message that waits in the lane of key until ready, which is asked each time something
-// happens in the lane. ready is called with the lanes locked: it must be quick.
+// happens in the lane.
 func (l *lanes[K]) heldUntil(key K, reason string, ready func(*lane) bool) *core.Held {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,7 +145,7 @@ func (l *lanes[K]) heldUntil(key K, reason string, ready func(*lane) bool) *core
 			l.active[key] = at
 		}
 		if !ready(at) {
-			at.waiting = append(at.waiting, wake)
+			at.waiting = append(at.waiting, waiter{ready, wake})
 			l.mu.Unlock()
 			return
 		}
