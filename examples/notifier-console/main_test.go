@@ -15,17 +15,34 @@ import (
 
 	"github.com/postrider/postrider/sdk"
 	"github.com/postrider/postrider/sdk/host"
+	"github.com/postrider/postrider/sdk/sdktest"
 )
 
 // asPlugin makes the test's own executable the plugin, so that the tests cross a real process and the real protocol.
-const asPlugin = "TEST_RUNS_AS_PLUGIN=1"
+const asPlugin = "TEST_RUNS_AS_PLUGIN"
 
 func TestMain(m *testing.M) {
-	if os.Getenv("TEST_RUNS_AS_PLUGIN") == "1" {
+	if os.Getenv(asPlugin) != "" {
 		main()
 		return
 	}
 	os.Exit(m.Run())
+}
+
+func TestThePluginPassesTheChecksOfEveryNotifier(t *testing.T) {
+	sdktest.CheckNotifier(t, sdktest.NotifierCheck{
+		Start:    func(t testing.TB) *sdktest.Plugin { return sdktest.Launch(t, executable(t), asPlugin+"=1") },
+		Delivery: sdk.Delivery{URL: "https://example.com/orders"},
+	})
+}
+
+func executable(t testing.TB) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // daemonLog is what the daemon would log. It announces each line.
@@ -50,13 +67,9 @@ func (l *daemonLog) Write(p []byte) (int, error) {
 }
 
 func TestADeliveryIsALineOfTheDaemonsLog(t *testing.T) {
-	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := &daemonLog{lines: make(chan string, 100)}
 	p, err := host.Launch(t.Context(), host.Config{
-		Path: executable, Env: []string{asPlugin}, Logger: hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Info}),
+		Path: executable(t), Env: []string{asPlugin + "=1"}, Logger: hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Info}),
 	})
 	if err != nil {
 		t.Fatal(err)

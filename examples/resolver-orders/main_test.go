@@ -11,16 +11,21 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postrider/postrider/sdk/host"
+	"github.com/postrider/postrider/sdk/sdktest"
 )
 
-func get(arguments string) host.Resolution {
-	return host.Resolution{
-		Class: `Magento\Sales\Api\OrderRepositoryInterface`, Method: "get", Arguments: json.RawMessage(arguments), EventID: "evt_1",
-	}
+const class = `Magento\Sales\Api\OrderRepositoryInterface`
+
+func TestThePluginPassesTheChecksOfEveryResolver(t *testing.T) {
+	sdktest.CheckResolver(t, sdktest.ResolverCheck{
+		Start:         start,
+		Configuration: `{"file":"orders.json"}`,
+		Calls:         []sdktest.Call{{Class: class, Method: "get", Arguments: `{"id":1}`}},
+	})
 }
 
 func TestOrderOneIsInside(t *testing.T) {
-	payload, err := launchSelf(t, "").Resolve(t.Context(), get(`{"id":1}`))
+	payload, err := start(t).Resolve(t.Context(), class, "get", `{"id":1}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +33,7 @@ func TestOrderOneIsInside(t *testing.T) {
 		ID        int    `json:"entity_id"`
 		Increment string `json:"increment_id"`
 	}
-	if err := json.Unmarshal(payload, &order); err != nil || order.ID != 1 || order.Increment != "000000001" {
+	if err := json.Unmarshal([]byte(payload), &order); err != nil || order.ID != 1 || order.Increment != "000000001" {
 		t.Errorf("got %+v (%v) from %s", order, err, payload)
 	}
 }
@@ -45,10 +50,10 @@ func TestWhatIsNoOrderIsRefusedOrTriedAgain(t *testing.T) {
 		{"no id", `{}`, `"id"`, true},
 		{"another argument", `{"id":1,"store":2}`, `"store"`, true},
 	}
-	p := launchSelf(t, "{}")
+	p := launch(t, "{}")
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := p.Resolve(t.Context(), get(test.arguments))
+			_, err := p.Resolve(t.Context(), class, "get", test.arguments)
 			var failed *host.PluginError
 			if !errors.As(err, &failed) || failed.InvalidArguments != test.permanent || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error that says %s (permanent: %v)", err, test.want, test.permanent)
@@ -63,7 +68,7 @@ func TestAConfiguredFileIsReadForEveryEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := launchSelf(t, string(configuration))
+	p := launch(t, string(configuration))
 
 	steps := []struct {
 		content string // "": there is no file
@@ -84,8 +89,8 @@ func TestAConfiguredFileIsReadForEveryEvent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		payload, err := p.Resolve(t.Context(), get(`{"id":1}`))
-		if step.payload != "" && (err != nil || string(payload) != step.payload) {
+		payload, err := p.Resolve(t.Context(), class, "get", `{"id":1}`)
+		if step.payload != "" && (err != nil || payload != step.payload) {
 			t.Errorf("%s: got %s (%v), want %s", step.content, payload, err, step.payload)
 		}
 		var failed *host.PluginError
@@ -119,9 +124,9 @@ func TestTheSamplesNameThisPlugin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := launchSelf(t, string(raw)) // relative to its working directory, this one
+	p := launch(t, string(raw)) // relative to its working directory, this one
 	service := definitions.Webhooks["sales.order.created"].Service
-	if _, err := p.Resolve(t.Context(), host.Resolution{Class: service.Class, Method: service.Method, Arguments: json.RawMessage(`{"id":2}`)}); err != nil {
+	if _, err := p.Resolve(t.Context(), service.Class, service.Method, `{"id":2}`); err != nil {
 		t.Error(err)
 	}
 }

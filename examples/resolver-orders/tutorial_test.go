@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/sdk/host"
+	"github.com/postrider/postrider/sdk/sdktest"
 )
 
 // TestTheTutorialWorksLiterally does what the README says, up to a built plugin: the same commands in a shell, the same file.
@@ -41,20 +41,17 @@ func TestTheTutorialWorksLiterally(t *testing.T) {
 	dir := t.TempDir()
 	run(t, dir, setUp+"cat >main.go <<'END_OF_PROGRAM'\n"+program+"END_OF_PROGRAM\n"+build)
 
-	p := launch(t, host.Config{Path: filepath.Join(dir, "customers", "customers")})
-	if err := p.Configure(t.Context(), nil, nil); err != nil {
-		t.Fatal(err)
+	const class, method = `Magento\Customer\Api\CustomerRepositoryInterface`, "getById"
+	built := filepath.Join(dir, "customers", "customers")
+	sdktest.CheckResolver(t, sdktest.ResolverCheck{
+		Start: func(t testing.TB) *sdktest.Plugin { return sdktest.Launch(t, built) },
+		Calls: []sdktest.Call{{Class: class, Method: method, Arguments: `{"customerId":1}`}},
+	})
+	p := sdktest.Launch(t, built)
+	if name := p.Description().Name; name != "customers" {
+		t.Errorf("the plugin is called %q, want customers", name)
 	}
-	if d := p.Description(); d.Name != "customers" || d.Role != host.RoleResolver {
-		t.Errorf("got %s %s, want the resolver customers", d.Role, d.Name)
-	}
-	resolve := func(arguments string) (string, error) {
-		payload, err := p.Resolve(t.Context(), host.Resolution{
-			Class: `Magento\Customer\Api\CustomerRepositoryInterface`, Method: "getById", Arguments: json.RawMessage(arguments),
-		})
-		return string(payload), err
-	}
-	got, err := resolve(`{"customerId":1}`)
+	got, err := p.Resolve(t.Context(), class, method, `{"customerId":1}`)
 	if want := `{"id":1,"email":"alice@example.com"}`; err != nil || got != want {
 		t.Errorf("got %s (%v), want %s", got, err, want)
 	}
@@ -62,11 +59,8 @@ func TestTheTutorialWorksLiterally(t *testing.T) {
 		t.Errorf("the README shows another payload than %s", got)
 	}
 	var failed *host.PluginError
-	if _, err := resolve(`{"customerId":2}`); !errors.As(err, &failed) || failed.Permanent || !strings.Contains(err.Error(), "no customer 2") {
+	if _, err := p.Resolve(t.Context(), class, method, `{"customerId":2}`); !errors.As(err, &failed) || failed.Permanent || !strings.Contains(err.Error(), "no customer 2") {
 		t.Errorf("an unknown customer: got %v, want an error that is tried again", err)
-	}
-	if _, err := resolve(`{"customerId":"1"}`); !errors.As(err, &failed) || !failed.InvalidArguments {
-		t.Errorf("a customerId that is text: got %v, want it refused", err)
 	}
 }
 

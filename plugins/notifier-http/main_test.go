@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postrider/postrider/sdk"
+	"github.com/postrider/postrider/sdk/sdktest"
 )
 
 // delivery is one to url, as the daemon would make it.
@@ -34,6 +35,15 @@ func receiver(t *testing.T, h http.HandlerFunc) string {
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+func TestThePluginPassesTheChecksOfEveryNotifier(t *testing.T) {
+	url := receiver(t, func(http.ResponseWriter, *http.Request) {})
+	sdktest.CheckNotifier(t, sdktest.NotifierCheck{
+		Start:         start,
+		Configuration: `{"timeout":"20s","success":{"delivered":["2xx"]}}`,
+		Delivery:      sdk.Delivery{URL: url, Settings: json.RawMessage(`{"success":{"retry":["5xx"]}}`)},
+	})
 }
 
 func TestAReceiverGetsTheEnvelopeAndTheNamesOfTheDelivery(t *testing.T) {
@@ -170,11 +180,11 @@ func TestASlowReceiverEndsAtTheConfiguredTimeout(t *testing.T) {
 func TestALoopbackAddressIsRefusedUnlessAllowed(t *testing.T) {
 	var reached atomic.Int32
 	url := receiver(t, func(http.ResponseWriter, *http.Request) { reached.Add(1) })
-	got := notify(t, launchAllowing(t, `{}`), delivery(url))
+	got := notify(t, launch(t, `{}`, "192.0.2.0/24"), delivery(url))
 	if got.Status != sdk.StatusRejected || !strings.Contains(got.Reason, "egress.allow") || reached.Load() != 0 {
 		t.Errorf("got %+v, and %d requests", got, reached.Load())
 	}
-	if got := notify(t, launchAllowing(t, `{}`, "127.0.0.0/8"), delivery(url)); got.Status != sdk.StatusDelivered {
+	if got := notify(t, launch(t, `{}`, "127.0.0.0/8"), delivery(url)); got.Status != sdk.StatusDelivered {
 		t.Errorf("allowed: got %+v", got)
 	}
 }
@@ -257,7 +267,7 @@ func TestABadConfigurationIsRefusedByName(t *testing.T) {
 		`{"success":{"deliverd":["2xx"]}}`: "success.deliverd",
 		`{"sucess":{}}`:                    "sucess",
 	} {
-		if err := configure(t, configuration); err == nil || !strings.Contains(err.Error(), want) {
+		if err := start(t).Configure(t.Context(), configuration); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want an error that names %s", configuration, err, want)
 		}
 	}
@@ -294,7 +304,7 @@ func TestTheSamplesAreAccepted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := configure(t, string(raw)); n.Plugin != "http" || err != nil {
+		if err := start(t).Configure(t.Context(), string(raw)); n.Plugin != "http" || err != nil {
 			t.Errorf("notifiers.%s: plugin %s: %v", name, n.Plugin, err)
 		}
 	}
