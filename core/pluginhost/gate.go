@@ -36,7 +36,7 @@ func (g *gate) open(p process, limit int) {
 	g.process, g.why, g.again, g.limit = p, "", time.Time{}, limit
 	wake := g.everybody()
 	g.mu.Unlock()
-	call(wake)
+	callAll(wake)
 }
 
 // shut lets nothing more through to p, and does nothing when p was replaced already. why completes the sentence "plugin x …".
@@ -118,7 +118,7 @@ func (g *gate) leave() {
 		}
 	}
 	g.mu.Unlock()
-	call(wake)
+	callAll(wake)
 }
 
 // enterAlone lets a suspect through once nothing else is in flight; leaveAlone must follow. One suspect at a time waits here for the others to
@@ -165,7 +165,7 @@ func (g *gate) takeTurn(ctx context.Context, turn chan struct{}) (process, *core
 		wake = g.everybody()
 	}
 	g.mu.Unlock()
-	call(wake)
+	callAll(wake)
 	return nil, held
 }
 
@@ -184,7 +184,7 @@ func (g *gate) leaveAlone(took time.Duration) {
 		g.rest = time.AfterFunc(took, g.wakeSuspects)
 	}
 	g.mu.Unlock()
-	call(wake)
+	callAll(wake)
 }
 
 func (g *gate) wakeSuspects() {
@@ -194,7 +194,7 @@ func (g *gate) wakeSuspects() {
 		wake = g.take(&g.suspects)
 	}
 	g.mu.Unlock()
-	call(wake)
+	callAll(wake)
 }
 
 // room reports whether a request may enter. The lock is held.
@@ -253,7 +253,7 @@ func (g *gate) take(list *[]func()) []func() {
 	return taken
 }
 
-func call(functions []func()) {
+func callAll(functions []func()) {
 	for _, f := range functions {
 		f()
 	}

@@ -116,7 +116,7 @@ func (h *Host) arrange(ctx context.Context, workers []*worker) ([]*worker, error
 	h.workers = workers
 	wake := h.publish(p.absent)
 	h.mu.Unlock()
-	call(wake)
+	callAll(wake)
 	return workers, nil
 }
 

@@ -32,8 +32,8 @@ func (h *Host) supervise(ctx context.Context, w *worker) {
 		if ctx.Err() != nil {
 			return
 		}
+		w.failed(time.Since(started), err, h.log) // shuts the gate
 		discard(w.process)
-		w.failed(time.Since(started), err, h.log)
 	}
 }
 
@@ -148,7 +148,7 @@ func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
 		return nil
 	}
 	var wake []func()
-	defer func() { call(wake) }() // once the lock is released
+	defer func() { callAll(wake) }() // once the lock is released
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known != nil && (known.Name != d.Name || known.Role != d.Role) {
