@@ -1,0 +1,184 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/postrider/postrider/core"
+)
+
+// abandonGrace is how long a Handler gets to notice that the drain deadline has passed.
+const abandonGrace = 250 * time.Millisecond
+
+// Consume implements [core.Queue]. Goroutines are started when there is work, up to concurrency, and end when there is none.
+// A lane whose Handler fails rests for 100 ms, then twice as long each time up to 5 s, until one succeeds; other lanes go on.
+func (db *DB) Consume(ctx context.Context, q core.QueueName, concurrency int, h core.Handler) error {
+	lanes := db.lanes[q]
+	if lanes == nil {
+		return core.Invalidf("queue", "no queue is called %q", string(q))
+	}
+	if !db.consuming[q].TryLock() {
+		return fmt.Errorf("queue %q of %s is being consumed already", q, db.config.Path)
+	}
+	defer db.consuming[q].Unlock()
+	lanes.releaseAll()
+	handling, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	c := &consumer{db: db, lanes: lanes, handler: h, intake: ctx, handling: handling, free: make(chan struct{}, max(1, concurrency))}
+	err := c.run()
+	return errors.Join(err, c.drain(abandon))
+}
+
+// consumer is one running Consume.
+type consumer struct {
+	db       *DB
+	lanes    *lanes
+	handler  core.Handler
+	intake   context.Context // ends: claim no more
+	handling context.Context // ends: give up what is in flight
+	free     chan struct{}   // holds one for each running worker
+	workers  sync.WaitGroup
+}
+
+// run starts a worker for every message that finds none, until the intake ends.
+func (c *consumer) run() error {
+	for {
+		select {
+		case <-c.intake.Done():
+			return nil
+		case <-c.db.closing:
+			return core.ErrClosed
+		case <-c.db.committer.dead:
+			return nil // drain tells why
+		case c.free <- struct{}{}:
+		}
+		// A worker that claims nothing ends and gives its place back, so this never spins: it waits for the next signal.
+		first, err := c.lanes.claim()
+		if err != nil {
+			<-c.free
+			return fmt.Errorf("read queue %q: %w", c.lanes.queue, err)
+		}
+		if first == nil {
+			<-c.free
+			select {
+			case <-c.intake.Done():
+				return nil
+			case <-c.db.closing:
+				return core.ErrClosed
+			case <-c.db.committer.dead:
+				return nil
+			case <-c.lanes.signal:
+			}
+			continue
+		}
+		c.workers.Go(func() {
+			c.work(first)
+			<-c.free
+			poke(c.lanes.signal) // something may have come between the last claim and this
+		})
+	}
+}
+
+// work handles first and whatever else is ready.
+func (c *consumer) work(first *claim) {
+	for next := first; next != nil; {
+		c.handle(next)
+		if c.intake.Err() != nil || c.db.committer.brokenBy() != nil {
+			return
+		}
+		var err error
+		if next, err = c.lanes.claim(); err != nil {
+			c.db.log.Error("the queue cannot be read", "queue", c.lanes.queue, "error", err)
+			return
+		}
+	}
+}
+
+// handle hands one message to the Handler, and what it made of it to the file.
+func (c *consumer) handle(claimed *claim) {
+	message, ok, err := c.db.load(claimed)
+	switch {
+	case errors.Is(err, core.ErrClosed):
+		c.lanes.giveBack(claimed, nil)
+		return
+	case err != nil:
+		c.db.log.Error("a message cannot be read; it stays in the file and waits for the next start", "lane", claimed.lane.name, "error", err)
+		c.lanes.setAside(claimed)
+		return
+	case !ok:
+		c.lanes.vanished(claimed)
+		return
+	}
+	result, err := c.handler(c.handling, message)
+	if err == nil {
+		err = c.db.handOver(claimed, result)
+	}
+	if err == nil {
+		return
+	}
+	var held *core.Held
+	if !errors.As(err, &held) && c.handling.Err() == nil && !errors.Is(err, core.ErrClosed) && c.db.committer.brokenBy() == nil {
+		c.db.log.Warn("a message was not consumed and will be offered again", "event", message.Event,
+			"subscriber", message.Subscriber, "attempt", message.Attempt, "error", err)
+	}
+	c.lanes.giveBack(claimed, held)
+}
+
+// drain waits for the workers, at most until the drain deadline.
+func (c *consumer) drain(abandon func()) error {
+	done := make(chan struct{})
+	go func() { c.workers.Wait(); close(done) }()
+	deadline := time.NewTimer(c.db.config.DrainTimeout)
+	defer deadline.Stop()
+	select {
+	case <-done:
+		return c.db.committer.brokenBy()
+	case <-deadline.C:
+	}
+	abandon()
+	grace := time.NewTimer(abandonGrace)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+	}
+	return fmt.Errorf("queue %q: handlers were still running %v after the stop: what they had in hand is delivered again at the next start",
+		c.lanes.queue, c.db.config.DrainTimeout)
+}
+
+// handOver makes what takes the place of a message durable, and forgets the message, in one transaction.
+func (db *DB) handOver(c *claim, result core.Result) error {
+	next, size, err := db.prepare(result.Next)
+	if err != nil {
+		return fmt.Errorf("what follows is refused: %w", err)
+	}
+	if err := checkRecords(result.Log); err != nil {
+		return fmt.Errorf("the log record is refused: %w", err)
+	}
+	r := &request{
+		essential: true,
+		size:      size + recordsSize(result.Log),
+		apply: func(w *write) error {
+			if err := w.consume(c); err != nil {
+				return err
+			}
+			if err := w.log(result.Log); err != nil {
+				return err
+			}
+			for _, o := range next {
+				if err := w.follow(o); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	if err := db.committer.do(r); err != nil {
+		return err
+	}
+	db.notify(r.effects.subscribers)
+	return nil
+}

@@ -1,0 +1,254 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/postrider/postrider/core"
+)
+
+// filled makes a file with something in every bucket, and closes it.
+func filled(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	db := opened(t, Config{Path: path})
+	maker := newEventMaker()
+	publishAll(t, db, maker, 300)
+	consumeAll(t, db, 100, nil)
+	e := maker.event("order.created")
+	e.ID = "chosen-by-the-publisher"
+	later := core.Outgoing{Queue: core.DeliveryQueue, Message: core.DeliveryMessage(e.ID, 4, e.Accepted), Due: time.Now().Add(time.Hour)}
+	err := db.Append(t.Context(), core.EventRecord{Event: e, State: core.EventUnwanted, Payload: []byte("payload")},
+		core.DeadLetterRecord{DeadLetter: core.DeadLetter{ID: "dead", Event: e.ID, Died: time.Now()}})
+	if err == nil {
+		err = db.Publish(t.Context(), later)
+	}
+	if err == nil {
+		_, err = db.CreateSubscriber(t.Context(), core.Subscriber{Event: "order.created", URL: "https://example.com", Token: "secret", Enabled: true})
+	}
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func opened(t *testing.T, c Config) *DB {
+	t.Helper()
+	db, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		db.Close() //nolint:errcheck // the test has closed it, or failed
+	})
+	return db
+}
+
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %q", err, part)
+		}
+	}
+}
+
+func TestAFileThatIsInUseIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	opened(t, Config{Path: path})
+	_, err := Open(Config{Path: path})
+	wantError(t, err, path, "in use by another postrider daemon", "data_dir")
+}
+
+func TestAFileThatIsNotPostridersIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	other, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(Config{Path: path})
+	wantError(t, err, path, "not Postrider's")
+	_, err = Open(Config{Path: filepath.Dir(path)})
+	wantError(t, err, "not a regular file")
+	_, err = Open(Config{Path: filepath.Join(path, "postrider.db")})
+	wantError(t, err, "not a directory")
+}
+
+func TestAnotherFormatVersionIsRefused(t *testing.T) {
+	path := filled(t)
+	file, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = file.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketMeta).Put(keyFormat, seal(keyFormat, encodeNumber(formatVersion+1)))
+	})
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(Config{Path: path})
+	wantError(t, err, path, "format version 2", "reads version 1")
+}
+
+func TestADamagedFileIsRefusedWithAClearError(t *testing.T) {
+	for name, damage := range map[string]func(b []byte) []byte{
+		"cut off":          func(b []byte) []byte { return b[:len(b)/2] },
+		"cut to one page":  func(b []byte) []byte { return b[:4096] },
+		"cut to nothing":   func(b []byte) []byte { return b[:10] },
+		"text":             func([]byte) []byte { return []byte(strings.Repeat("this is no database\n", 4096)) },
+		"zeroes":           func(b []byte) []byte { clear(b); return b },
+		"zeroes after 8 K": func(b []byte) []byte { clear(b[8192:]); return b },
+		"noise after 8 K": func(b []byte) []byte {
+			noise := rand.New(rand.NewPCG(1, 2))
+			for i := 8192; i < len(b); i++ {
+				b[i] = byte(noise.Uint32())
+			}
+			return b
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filled(t)
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(b), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = Open(Config{Path: path})
+			wantError(t, err, path, "damaged", "backup")
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("error %v does not wrap ErrDamaged", err)
+			}
+		})
+	}
+}
+
+// Whatever single page is overwritten: the process lives, and the damage is named by Open or by Check.
+func TestAPageThatIsOverwrittenIsFound(t *testing.T) {
+	path := filled(t)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var used []int
+	file, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = file.View(func(tx *bbolt.Tx) error {
+		for page := 2; page < len(whole)/4096; page++ {
+			if info, err := tx.Page(page); err == nil && info != nil && info.Type != "free" {
+				used = append(used, page)
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	noise := rand.New(rand.NewPCG(3, 4))
+	for _, page := range used {
+		b := append([]byte(nil), whole...)
+		for i := page * 4096; i < (page+1)*4096; i++ {
+			b[i] ^= byte(noise.Uint32())
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(Config{Path: path})
+		if err == nil {
+			err = db.Check(t.Context())
+			db.Close() //nolint:errcheck // it is damaged
+		}
+		if err != nil {
+			found++
+		}
+	}
+	// Pages that only an earlier transaction reached are overwritten without harm.
+	if found < len(used)/3 {
+		t.Errorf("found the damage of %d of %d pages", found, len(used))
+	}
+}
+
+// flip changes one bit of the first place where mark is stored.
+func flip(t *testing.T, path, mark string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; ; {
+		i := strings.Index(string(b[at:]), mark)
+		if i < 0 {
+			break
+		}
+		at += i + 1
+		b[at-1] ^= 1
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFlippedBitInARecordIsFoundAndDoesNotStopOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	db := opened(t, Config{Path: path})
+	maker := newEventMaker()
+	broken, whole := maker.event("order.created"), maker.event("order.created")
+	broken.Arguments = []byte(`{"note":"this one will break"}`)
+	for _, e := range []core.Event{broken, whole} {
+		if err := db.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, path, "this one will break")
+	db = opened(t, Config{Path: path})
+	_, err := db.Event(t.Context(), broken.ID)
+	wantError(t, err, "checksum", "events")
+	wantError(t, db.Check(t.Context()), "checksum", "events")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err = db.Consume(ctx, core.EventQueue, 1, func(_ context.Context, m core.Message) (core.Result, error) {
+		if m.Event != whole.ID {
+			t.Errorf("event %s was handed over", m.Event)
+		}
+		cancel()
+		return core.Result{}, nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCheckFindsNothingInAGoodFile(t *testing.T) {
+	db := opened(t, Config{Path: filled(t)})
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	stats, err := db.Stats(t.Context())
+	if err != nil || stats.Events != 301 || stats.Open+stats.Attempts != 301 || stats.Attempts < 100 || stats.Scheduled != 1 || stats.DeadLetters != 1 || stats.Subscribers != 1 {
+		t.Errorf("stats: %+v, %v", stats, err)
+	}
+}

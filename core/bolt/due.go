@@ -1,0 +1,145 @@
+package bolt
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/postrider/postrider/core"
+)
+
+// schedule moves messages that have become due from the due index into their lanes.
+type schedule struct {
+	db *DB
+
+	mu       sync.Mutex
+	earliest int64 // milliseconds: nothing is due before; 0: not known
+	count    map[core.QueueName]int
+	signal   chan struct{}
+}
+
+// dueBatch is how many messages become ready in one transaction.
+const dueBatch = 1024
+
+func newSchedule(db *DB) *schedule {
+	return &schedule{db: db, count: map[core.QueueName]int{}, signal: make(chan struct{}, 1)}
+}
+
+// applied notes what a durable request scheduled.
+func (s *schedule) applied(fx *effects) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for q, n := range fx.scheduled {
+		s.count[q] += n
+	}
+	if fx.earliest != 0 && (s.earliest == 0 || fx.earliest < s.earliest) {
+		s.earliest = fx.earliest
+		poke(s.signal)
+	}
+}
+
+func (s *schedule) depths() map[core.QueueName]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return map[core.QueueName]int{core.EventQueue: s.count[core.EventQueue], core.DeliveryQueue: s.count[core.DeliveryQueue]}
+}
+
+// run works until ctx ends.
+func (s *schedule) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		next, err := s.next()
+		wait := time.Hour
+		switch {
+		case err != nil:
+			s.db.log.Error("the schedule cannot be read: what is due waits", "error", err)
+			wait = restMax
+		case next != 0:
+			wait = time.UnixMilli(next).Sub(s.db.clock.now())
+		}
+		if next != 0 && wait <= 0 {
+			if err = s.move(); err == nil {
+				continue
+			}
+			if ctx.Err() == nil {
+				s.db.log.Error("what is due cannot be made ready", "error", err)
+			}
+			wait = restMax
+		}
+		timer.Reset(min(wait, time.Hour))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-s.signal:
+		}
+	}
+}
+
+// next returns the earliest due time in the file, 0 if there is none.
+func (s *schedule) next() (int64, error) {
+	s.mu.Lock()
+	s.earliest = 0 // what is committed from here on pokes
+	s.mu.Unlock()
+	var ms int64
+	err := s.db.view(func(tx *bbolt.Tx) error {
+		if k, _ := tx.Bucket(bucketDue).Cursor().First(); k != nil {
+			ms, _ = dueOf(k)
+		}
+		return nil
+	})
+	s.mu.Lock()
+	if ms != 0 && (s.earliest == 0 || ms < s.earliest) {
+		s.earliest = ms
+	}
+	s.mu.Unlock()
+	return ms, err
+}
+
+// move makes up to dueBatch messages ready.
+func (s *schedule) move() error {
+	return s.db.committer.do(&request{
+		essential: true,
+		size:      dueBatch * 128,
+		apply: func(w *write) error {
+			now := s.db.clock.now().UnixMilli()
+			var batch []ref
+			c := w.due.Cursor()
+			for k, _ := c.First(); k != nil && len(batch) < dueBatch; k, _ = c.Next() {
+				ms, r := dueOf(k)
+				if ms > now {
+					break
+				}
+				batch = append(batch, r)
+			}
+			for _, r := range batch {
+				if err := w.makeReady(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+}
+
+// makeReady moves one scheduled message into its lane.
+func (w *write) makeReady(r ref) error {
+	key := r.key()
+	m, err := decodeWaiting(key, w.open.Get(key))
+	if err != nil {
+		return err
+	}
+	if err := w.unindex(r, m); err != nil {
+		return err
+	}
+	w.scheduled(r, -1)
+	m.due = 0
+	if err := w.put(w.open, key, encodeWaiting(m)); err != nil {
+		return err
+	}
+	w.effects.ready = append(w.effects.ready, entry{m.lane, r})
+	return w.index(w.ready, r.readyKey(m.lane))
+}

@@ -1,0 +1,297 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// lockTimeout is how long Open waits for another daemon that is just ending.
+const lockTimeout = time.Second
+
+// compactFrom is the size below which a file is never worth compacting.
+const compactFrom = 64 << 20
+
+// openFile opens the bbolt file at path for writing, making it if there is none, and compacting it if more than half of it is free.
+func openFile(path string, maxSize int64) (*bbolt.DB, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := createFile(path); err != nil {
+			return nil, fmt.Errorf("create %s: %w", path, err)
+		}
+	}
+	if err := walkFile(path); err != nil {
+		return nil, err
+	}
+	file, err := openLocked(path, maxSize)
+	if err != nil {
+		return nil, err
+	}
+	compacted, err := compactFile(file, path, maxSize)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("compact %s: %w", path, err), file.Close())
+	}
+	return compacted, nil
+}
+
+// openLocked opens path, makes sure that what was locked still is the file of that name (another daemon may have compacted it in
+// between), and checks the version of its format.
+func openLocked(path string, maxSize int64) (*bbolt.DB, error) {
+	var opened *os.File
+	file, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:        lockTimeout,
+		NoFreelistSync: true, // FACTS: else every commit writes the whole list
+		FreelistType:   bbolt.FreelistMapType,
+		MaxSize:        int(maxSize),
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			var err error
+			opened, err = os.OpenFile(name, flag, mode)
+			return opened, err
+		},
+	})
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	locked, err := opened.Stat()
+	if err == nil {
+		var named os.FileInfo
+		if named, err = os.Stat(path); err == nil && !os.SameFile(locked, named) {
+			err = inUse(path)
+		}
+	}
+	if err == nil {
+		err = file.View(func(tx *bbolt.Tx) error { return checkFormat(path, tx) })
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+func inUse(path string) error {
+	return fmt.Errorf("%s is in use by another postrider daemon: stop that one, or give this one a data_dir of its own", path)
+}
+
+func openError(path string, err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return inUse(path)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
+		return unreadable(path, err.Error())
+	}
+	return fmt.Errorf("open %s: %w", path, err)
+}
+
+func unreadable(path, what string) error {
+	return fmt.Errorf("%s cannot be read (%s): %w; or move it away to start with an empty one", path, what, ErrDamaged)
+}
+
+func checkFormat(path string, tx *bbolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil || meta.Get(keyFormat) == nil {
+		return fmt.Errorf("%s is a bbolt file, but not Postrider's: give the daemon a data_dir of its own", path)
+	}
+	version, err := decodeNumber(bucketMeta, keyFormat, meta.Get(keyFormat))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if version != formatVersion {
+		return fmt.Errorf("%s has format version %d, this Postrider reads version %d: start the Postrider that wrote it, or use another data_dir",
+			path, version, formatVersion)
+	}
+	for _, name := range buckets {
+		if tx.Bucket(name) == nil {
+			return unreadable(path, fmt.Sprintf("bucket %q is missing", name))
+		}
+	}
+	return nil
+}
+
+// createFile makes an empty file under a temporary name first, so that a crash never leaves half of one under path.
+func createFile(path string) error {
+	temporary, err := temporaryName(path)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary)
+	file, err := bbolt.Open(temporary, 0o600, &bbolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return err
+	}
+	err = file.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keyFormat, seal(keyFormat, encodeNumber(formatVersion)))
+	})
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	// A link, because unlike a rename it never replaces the file of a daemon that was started at the same time.
+	if err := os.Link(temporary, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Rename(temporary, path); err != nil { // a file system without links
+			return err
+		}
+	}
+	return syncDir(path)
+}
+
+// compactFile rewrites file when more than half of it is free, and returns the one to go on with.
+func compactFile(file *bbolt.DB, path string, maxSize int64) (*bbolt.DB, error) {
+	var size int64
+	if err := file.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil }); err != nil {
+		return nil, err
+	}
+	free := int64(file.Stats().FreePageN) * int64(file.Info().PageSize)
+	if size < compactFrom || free*2 < size {
+		return file, nil
+	}
+	if available, err := freeSpace(path); err != nil || available < size-free {
+		return file, nil // nothing breaks without it: the free pages are used again
+	}
+	temporary, err := temporaryName(path)
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(temporary)
+	target, err := bbolt.Open(temporary, 0o600, &bbolt.Options{
+		Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, NoSync: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	const transaction = 8 << 20
+	if err := errors.Join(bbolt.Compact(target, file, transaction), target.Sync(), target.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return nil, err
+	}
+	if err := syncDir(path); err != nil {
+		return nil, err
+	}
+	fresh, err := openLocked(path, maxSize)
+	if err != nil {
+		return nil, err
+	}
+	return fresh, file.Close() // only now: the old lock kept others out
+}
+
+// temporaryName makes an empty file beside path.
+func temporaryName(path string) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), f.Close()
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// walkFile visits every page before bbolt does. bbolt panics on what it cannot read, partly in goroutines of its own where nobody can
+// catch that, and a file that was cut off kills the process with SIGBUS.
+func walkFile(path string) (err error) {
+	if err := checkMeta(path); err != nil {
+		return err
+	}
+	file, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
+	if err != nil {
+		return openError(path, err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	err = guard(func() error {
+		return file.View(func(tx *bbolt.Tx) error {
+			return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+				c := b.Cursor()
+				var last []byte
+				for k, _ := c.First(); k != nil; k, _ = c.Next() {
+					if last != nil && string(last) >= string(k) {
+						return fmt.Errorf("bucket %q is out of order", name)
+					}
+					last = k
+				}
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		return unreadable(path, err.Error())
+	}
+	return nil
+}
+
+// guard runs f and turns a panic, also one from touching a page that the file does not have, into an error.
+func guard(f func() error) (err error) {
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v: %w", p, ErrDamaged)
+		}
+	}()
+	return f()
+}
+
+// checkMeta reads the two meta pages as bbolt lays them out (page.go and meta.go of bbolt): a page header of 16 bytes; magic, version,
+// page size and flags of 4 bytes each; the root bucket's page and sequence, the freelist's page, the number of pages, the
+// transaction and an FNV-1a checksum of 8 bytes each, in the machine's own byte order.
+func checkMeta(path string) error {
+	const header, length, magic = 16, 64, 0xED0CDAED
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file: give the daemon a data_dir of its own", path)
+	}
+	pageSize, pages := int64(0), int64(0)
+	newest := uint64(0)
+	// The second meta page is found by the page size, which the first one may be too broken to tell.
+	for _, offset := range []int64{0, 1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16} {
+		page := make([]byte, header+length)
+		if _, err := f.ReadAt(page, offset); err != nil {
+			break
+		}
+		m := page[header:]
+		sum := fnv.New64a()
+		sum.Write(m[:length-8])
+		if binary.NativeEndian.Uint32(m) != magic || binary.NativeEndian.Uint64(m[length-8:]) != sum.Sum64() {
+			continue
+		}
+		size := int64(binary.NativeEndian.Uint32(m[8:]))
+		if offset != 0 && offset != size {
+			continue
+		}
+		if transaction := binary.NativeEndian.Uint64(m[48:]); transaction >= newest {
+			newest, pageSize, pages = transaction, size, int64(binary.NativeEndian.Uint64(m[40:]))
+		}
+	}
+	if pageSize == 0 {
+		return unreadable(path, "it does not start like a bbolt file")
+	}
+	if info.Size() < pages*pageSize {
+		return unreadable(path, fmt.Sprintf("it was cut off: %d bytes of %d are there", info.Size(), pages*pageSize))
+	}
+	return nil
+}

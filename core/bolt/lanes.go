@@ -1,0 +1,356 @@
+package bolt
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postrider/postrider/core"
+)
+
+// lanes is what memory knows of the ready messages of one queue: which lanes there are, a window on the head of each, and
+// whose turn it is. The messages themselves, and all that is behind the windows, stay in the file.
+//
+// A lane hands over by the age of the event, the oldest first. Lanes take turns, one message each, so that a lane
+// with a million messages holds up no other.
+type lanes struct {
+	queue core.QueueName
+	// read returns up to max refs of a lane, in order, that follow after in the file.
+	read func(lane string, after ref, max int) ([]ref, error)
+
+	mu      sync.Mutex
+	lanes   map[string]*lane
+	first   *lane // whose turn it is; linked by next
+	last    *lane
+	claimed map[ref]*claim
+	handed  map[ref]struct{} // open messages that a Handler has seen before and did not consume
+	waiting int              // ready and not claimed
+	signal  chan struct{}    // poked when there may be something to claim
+}
+
+// lane is one FIFO. Everything of it in the file up to tail is in the window, claimed, or set aside.
+type lane struct {
+	name    string
+	window  []ref // ascending
+	tail    ref
+	more    bool // there may be something behind tail in the file
+	ready   int  // all that is ready, claimed ones included
+	claims  int
+	held    bool          // until somebody wakes it
+	resting bool          // until a timer ends
+	backoff time.Duration // how long it rests after the next failure; 0: it has not failed
+	queued  bool          // has a turn
+	next    *lane
+}
+
+// claim is a message in the hands of a Handler.
+type claim struct {
+	lane    *lane
+	ref     ref
+	event   core.EventID
+	attempt int
+	again   bool // handed over before, in this life
+	dropped bool // its message has left the lane meanwhile
+}
+
+// How much of a lane is in memory: windows share about windowTotal entries, a lane gets from windowMin to windowMax of them.
+const (
+	windowMax   = 256
+	windowMin   = 4
+	windowTotal = 1 << 16
+)
+
+// How long a lane rests after a Handler failed: each time twice as long, until it succeeds.
+const (
+	restFirst = 100 * time.Millisecond
+	restMax   = 5 * time.Second
+)
+
+func newLanes(q core.QueueName, read func(string, ref, int) ([]ref, error)) *lanes {
+	return &lanes{
+		queue: q, read: read,
+		lanes: map[string]*lane{}, claimed: map[ref]*claim{}, handed: map[ref]struct{}{},
+		signal: make(chan struct{}, 1),
+	}
+}
+
+func (s *lanes) windowSize() int {
+	return min(windowMax, max(windowMin, windowTotal/max(1, len(s.lanes))))
+}
+
+func (s *lanes) lane(name string) *lane {
+	l := s.lanes[name]
+	if l == nil {
+		l = &lane{name: name}
+		s.lanes[name] = l
+	}
+	return l
+}
+
+// found tells of n messages of a lane that are in the file when it is opened.
+func (s *lanes) found(name string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lane(name)
+	l.ready += n
+	l.more = true
+	s.waiting += n
+	s.queueUp(l)
+}
+
+// applied brings a durable request into memory.
+func (s *lanes) applied(fx *effects) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range fx.dropped {
+		if e.ref.queue() == s.queue {
+			s.drop(e)
+		}
+	}
+	if c := fx.own; c != nil && c.ref.queue() == s.queue {
+		s.finish(c, fx.returned)
+	}
+	for _, e := range fx.ready {
+		if e.ref.queue() == s.queue {
+			s.add(e)
+		}
+	}
+	poke(s.signal)
+}
+
+func (s *lanes) add(e entry) {
+	l := s.lane(e.lane)
+	l.ready++
+	s.waiting++
+	if s.claimed[e.ref] == nil { // else a refill saw the commit before we were told of it
+		s.place(l, e.ref)
+	}
+	s.queueUp(l)
+}
+
+// place puts r into the window, unless it will be read from the file in its turn.
+func (s *lanes) place(l *lane, r ref) {
+	if l.more && r.compare(l.tail) > 0 {
+		return
+	}
+	at, there := slices.BinarySearchFunc(l.window, r, ref.compare)
+	if there {
+		return
+	}
+	l.window = slices.Insert(l.window, at, r)
+	if r.compare(l.tail) > 0 {
+		l.tail = r
+	}
+	if size := s.windowSize(); len(l.window) > size {
+		l.window = l.window[:size]
+		l.tail = l.window[size-1]
+		l.more = true
+	}
+}
+
+// drop forgets a message that has left the lane unconsumed.
+func (s *lanes) drop(e entry) {
+	l := s.lanes[e.lane]
+	if l == nil {
+		return
+	}
+	l.ready--
+	delete(s.handed, e.ref)
+	if c := s.claimed[e.ref]; c != nil && c.lane == l {
+		c.dropped = true
+		return
+	}
+	s.waiting--
+	if at, there := slices.BinarySearchFunc(l.window, e.ref, ref.compare); there {
+		l.window = slices.Delete(l.window, at, at+1)
+	}
+	s.forget(l)
+}
+
+// finish ends a claim after its hand-over. returned: there is still a message to hand over in its place.
+func (s *lanes) finish(c *claim, returned bool) {
+	if s.claimed[c.ref] != c {
+		return
+	}
+	delete(s.claimed, c.ref)
+	delete(s.handed, c.ref)
+	l := c.lane
+	l.claims--
+	l.backoff = 0
+	if returned {
+		s.putBack(l, c.ref)
+	} else if !c.dropped {
+		l.ready--
+	}
+	s.forget(l)
+}
+
+func (s *lanes) putBack(l *lane, r ref) {
+	s.waiting++
+	s.place(l, r)
+	s.queueUp(l)
+}
+
+// giveBack returns a claimed message to its lane, because the Handler failed or had no room.
+func (s *lanes) giveBack(c *claim, held *core.Held) {
+	s.mu.Lock()
+	if s.claimed[c.ref] != c {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.claimed, c.ref)
+	s.handed[c.ref] = struct{}{}
+	l := c.lane
+	l.claims--
+	switch {
+	case held != nil:
+		l.held = true
+	default:
+		l.backoff = min(restMax, max(restFirst, 2*l.backoff))
+		if !l.resting {
+			l.resting = true
+			time.AfterFunc(l.backoff, func() { s.release(l, &l.resting) })
+		}
+	}
+	s.putBack(l, c.ref)
+	s.mu.Unlock()
+	if held == nil {
+		return
+	}
+	// Outside the lock: there may be room already, and then Notify calls back at once.
+	wake := func() { s.release(l, &l.held) }
+	if held.Notify != nil {
+		held.Notify(wake)
+		return
+	}
+	time.AfterFunc(max(held.Wait, restFirst), wake)
+}
+
+// setAside keeps a claimed message that cannot be read from being offered again in this life.
+func (s *lanes) setAside(c *claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.claimed, c.ref)
+	c.lane.claims--
+	s.queueUp(c.lane)
+}
+
+// vanished ends a claim on a message that is in the file no more.
+func (s *lanes) vanished(c *claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.claimed, c.ref)
+	delete(s.handed, c.ref)
+	c.lane.claims--
+	s.forget(c.lane)
+}
+
+func (s *lanes) release(l *lane, flag *bool) {
+	s.mu.Lock()
+	*flag = false
+	s.queueUp(l)
+	s.forget(l)
+	s.mu.Unlock()
+	poke(s.signal)
+}
+
+// releaseAll offers everything anew: a new Handler knows nothing of what an earlier one held back.
+func (s *lanes) releaseAll() {
+	s.mu.Lock()
+	for _, l := range s.lanes {
+		l.held = false
+		s.queueUp(l)
+	}
+	s.mu.Unlock()
+	poke(s.signal)
+}
+
+// queueUp gives l a turn if it has something to offer.
+func (s *lanes) queueUp(l *lane) {
+	if l.queued || l.held || l.resting || len(l.window) == 0 && !l.more {
+		return
+	}
+	l.queued, l.next = true, nil
+	if s.last == nil {
+		s.first = l
+	} else {
+		s.last.next = l
+	}
+	s.last = l
+}
+
+// forget drops an empty lane, so that memory does not remember every lane that ever was.
+func (s *lanes) forget(l *lane) {
+	if l.ready <= 0 && l.claims == 0 && !l.held && !l.resting && s.lanes[l.name] == l {
+		l.window, l.more = nil, false
+		delete(s.lanes, l.name)
+	}
+}
+
+// claim takes the message whose turn it is; nil: there is none now.
+func (s *lanes) claim() (*claim, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.first != nil {
+		l := s.first
+		if s.first = l.next; s.first == nil {
+			s.last = nil
+		}
+		l.queued, l.next = false, nil
+		if l.held || l.resting {
+			continue
+		}
+		if len(l.window) == 0 {
+			if err := s.refill(l); err != nil {
+				s.queueUp(l)
+				return nil, err
+			}
+		}
+		if len(l.window) == 0 {
+			continue
+		}
+		r := l.window[0]
+		l.window = l.window[1:]
+		s.queueUp(l)
+		_, again := s.handed[r]
+		c := &claim{lane: l, ref: r, again: again}
+		l.claims++
+		s.waiting--
+		s.claimed[r] = c
+		return c, nil
+	}
+	return nil, nil
+}
+
+// refill reads the next stretch of a lane.
+func (s *lanes) refill(l *lane) error {
+	for len(l.window) == 0 && l.more {
+		size := s.windowSize()
+		found, err := s.read(l.name, l.tail, size)
+		if err != nil {
+			return err
+		}
+		l.more = len(found) == size
+		if len(found) == 0 {
+			return nil
+		}
+		l.tail = found[len(found)-1]
+		// What is in flight is in the file still.
+		l.window = slices.DeleteFunc(found, func(r ref) bool { return s.claimed[r] != nil })
+	}
+	return nil
+}
+
+// depth counts what is ready and not claimed.
+func (s *lanes) depth() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(0, s.waiting)
+}
+
+// idle reports whether no Handler holds anything.
+func (s *lanes) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.claimed) == 0
+}

@@ -1,0 +1,363 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/postrider/postrider/core"
+)
+
+// scanLimit is how many deliveries or dead letters one call looks at. A filter that matches few of them gets a short page, and the
+// cursor to go on with.
+const scanLimit = 10_000
+
+// Event returns what is known of an event, its frozen payload included, or an error wrapping [core.ErrNotFound].
+func (db *DB) Event(ctx context.Context, id core.EventID) (record core.EventRecord, err error) {
+	if err := ctx.Err(); err != nil {
+		return record, err
+	}
+	err = db.view(func(tx *bbolt.Tx) error {
+		seq, err := knownSeq(tx, id)
+		if err != nil {
+			return err
+		}
+		if record.Event, err = eventOf(tx, seq); err != nil {
+			return err
+		}
+		if record.State, err = eventState(tx, seq); err != nil {
+			return err
+		}
+		key := seqKey(seq)
+		if value := tx.Bucket(bucketPayloads).Get(key); value != nil {
+			record.Payload, err = decodeBytes(bucketPayloads, key, value)
+		}
+		return err
+	})
+	return record, err
+}
+
+func knownSeq(tx *bbolt.Tx, id core.EventID) (uint64, error) {
+	seq, err := seqOf(tx.Bucket(bucketIDs), id)
+	if err == nil && seq == 0 {
+		err = unknownEvent(id)
+	}
+	return seq, err
+}
+
+func eventState(tx *bbolt.Tx, seq uint64) (core.EventState, error) {
+	if tx.Bucket(bucketOpen).Get(ref{seq, 0}.key()) != nil {
+		return core.EventAccepted, nil
+	}
+	key := seqKey(seq)
+	value := tx.Bucket(bucketStates).Get(key)
+	if value == nil {
+		return core.EventDispatched, nil
+	}
+	state, err := decodeNumber(bucketStates, key, value)
+	return core.EventState(state), err
+}
+
+// Attempt returns one attempt, or an error wrapping [core.ErrNotFound].
+func (db *DB) Attempt(ctx context.Context, event core.EventID, subscriber core.SubscriberID, number int) (a core.Attempt, err error) {
+	if err := ctx.Err(); err != nil {
+		return a, err
+	}
+	err = db.view(func(tx *bbolt.Tx) error {
+		seq, err := knownSeq(tx, event)
+		if err != nil {
+			return err
+		}
+		key := ref{seq, subscriber}.attemptKey(number)
+		value := tx.Bucket(bucketAttempts).Get(key)
+		if value == nil {
+			return fmt.Errorf("attempt %d of event %s for subscriber %s: %w", number, event, subscriber, core.ErrNotFound)
+		}
+		a, err = decodeAttempt(event, key, value)
+		return err
+	})
+	return a, err
+}
+
+// attemptsOf returns the attempts of r, by number.
+func attemptsOf(tx *bbolt.Tx, event core.EventID, r ref) (list []core.Attempt, err error) {
+	err = hasPrefix(tx.Bucket(bucketAttempts).Cursor(), r.key(), func(k, v []byte) (bool, error) {
+		a, err := decodeAttempt(event, k, v)
+		list = append(list, a)
+		return err == nil, err
+	})
+	return list, err
+}
+
+// Delivery returns one delivery with all its attempts, or an error wrapping [core.ErrNotFound].
+func (db *DB) Delivery(ctx context.Context, id core.DeliveryID) (d core.Delivery, err error) {
+	if err := ctx.Err(); err != nil {
+		return d, err
+	}
+	err = db.view(func(tx *bbolt.Tx) error {
+		r, _, ok, err := findDelivery(tx, id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("delivery %s: %w", id, core.ErrNotFound)
+		}
+		event, err := eventOf(tx, r.seq)
+		if err != nil {
+			return err
+		}
+		attempts, err := attemptsOf(tx, event.ID, r)
+		if err != nil {
+			return err
+		}
+		if d, err = delivery(tx, event, r, last(attempts)); err == nil {
+			d.Attempts = attempts
+		}
+		return err
+	})
+	return d, err
+}
+
+func last(attempts []core.Attempt) *core.Attempt {
+	if len(attempts) == 0 {
+		return nil
+	}
+	a := attempts[len(attempts)-1]
+	return &a
+}
+
+// delivery works out the state of r from its message, its dead letter and its last attempt, in this order.
+func delivery(tx *bbolt.Tx, event core.Event, r ref, last *core.Attempt) (core.Delivery, error) {
+	d := core.Delivery{
+		ID: core.DeliveryIDOf(event.ID, r.sub), Event: event.ID, EventName: event.Name, Subscriber: r.sub, Last: last,
+	}
+	key := r.key()
+	if value := tx.Bucket(bucketOpen).Get(key); value != nil {
+		m, err := decodeWaiting(key, value)
+		if err != nil {
+			return d, err
+		}
+		if d.State = core.DeliveryScheduled; m.attempt == m.first {
+			d.State = core.DeliveryPending
+		}
+		return d, nil
+	}
+	switch {
+	case tx.Bucket(bucketDead).Get([]byte(d.ID)) != nil:
+		d.State = core.DeliveryDead
+	case last == nil:
+		d.State = core.DeliveryPending // its message is in another queue than this one
+	case last.Outcome == core.Delivered:
+		d.State = core.DeliveryDelivered
+	case !last.Due.IsZero():
+		d.State = core.DeliveryScheduled
+	default:
+		d.State = core.DeliveryDead
+	}
+	return d, nil
+}
+
+// Deliveries lists deliveries, those of the newest events first. A page may be shorter than the limit although more follow: next is
+// "" only at the end.
+func (db *DB) Deliveries(ctx context.Context, f core.DeliveryFilter) (page []core.Delivery, next string, err error) {
+	err = db.view(func(tx *bbolt.Tx) error {
+		before := ref{^uint64(0), -1} // -1: after all subscribers
+		var only uint64
+		if f.Event != "" {
+			if only, err = seqOf(tx.Bucket(bucketIDs), f.Event); err != nil || only == 0 {
+				return err
+			}
+			before = ref{only, -1}
+		}
+		if f.Cursor != "" {
+			key, err := hex.DecodeString(f.Cursor)
+			if err != nil || len(key) != refLength {
+				return core.Invalidf("cursor", "cursor %q did not come from an earlier page", f.Cursor)
+			}
+			before = refOf(key)
+		}
+		limit := min(max(1, f.Limit), 1000)
+		walk := newestFirst{open: tx.Bucket(bucketOpen).Cursor(), attempts: tx.Bucket(bucketAttempts).Cursor()}
+		var event core.Event // that of eventSeq: deliveries of one event come together
+		var eventSeq uint64
+		for range scanLimit {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			r, attempt, value, ok := walk.before(before)
+			if !ok || only != 0 && r.seq != only {
+				next = ""
+				return nil
+			}
+			before = r
+			next = hex.EncodeToString(r.key())
+			if r.sub == 0 || f.Subscriber != 0 && r.sub != f.Subscriber {
+				continue
+			}
+			if r.seq != eventSeq {
+				if event, err = eventOf(tx, r.seq); err != nil {
+					return err
+				}
+				eventSeq = r.seq
+			}
+			if f.EventName != "" && event.Name != f.EventName {
+				continue
+			}
+			var lastAttempt *core.Attempt
+			if value != nil {
+				a, err := decodeAttempt(event.ID, attempt, value)
+				if err != nil {
+					return err
+				}
+				lastAttempt = &a
+			}
+			d, err := delivery(tx, event, r, lastAttempt)
+			if err != nil {
+				return err
+			}
+			if f.State != 0 && d.State != f.State {
+				continue
+			}
+			if page = append(page, d); len(page) == limit {
+				return nil
+			}
+		}
+		return nil
+	})
+	return page, next, err
+}
+
+// newestFirst walks the deliveries that are open or have attempts, backwards.
+type newestFirst struct{ open, attempts *bbolt.Cursor }
+
+// before returns the greatest ref below r, and the last attempt of it, if there is one.
+func (w *newestFirst) before(r ref) (found ref, attemptKey, attempt []byte, ok bool) {
+	bound := r.key()
+	open := lastBefore(w.open, bound)
+	key, value := lastPair(w.attempts, bound)
+	switch {
+	case open == nil && key == nil:
+		return ref{}, nil, nil, false
+	case key == nil || open != nil && bytes.Compare(open, key[:refLength]) > 0:
+		return refOf(open), nil, nil, true
+	}
+	return refOf(key), key, value, true
+}
+
+func lastBefore(c *bbolt.Cursor, bound []byte) []byte {
+	k, _ := lastPair(c, bound)
+	return k
+}
+
+// lastPair returns the last pair of a key below bound.
+func lastPair(c *bbolt.Cursor, bound []byte) (k, v []byte) {
+	if k, _ = c.Seek(bound); k == nil {
+		return c.Last()
+	}
+	return c.Prev()
+}
+
+// DeadLetter returns a dead letter with its attempts, or an error wrapping [core.ErrNotFound].
+func (db *DB) DeadLetter(ctx context.Context, id string) (l core.DeadLetter, err error) {
+	if err := ctx.Err(); err != nil {
+		return l, err
+	}
+	err = db.view(func(tx *bbolt.Tx) error {
+		key := []byte(id)
+		value := tx.Bucket(bucketDead).Get(key)
+		if value == nil {
+			return unknownDeadLetter(id)
+		}
+		if l, err = decodeDeadLetter(key, value); err != nil {
+			return err
+		}
+		seq, err := seqOf(tx.Bucket(bucketIDs), l.Event)
+		if err != nil || seq == 0 {
+			return err // an event that could not even be read has no attempts
+		}
+		l.Attempts, err = attemptsOf(tx, l.Event, ref{seq, l.Subscriber})
+		return err
+	})
+	return l, err
+}
+
+func unknownDeadLetter(id string) error {
+	return fmt.Errorf("dead letter %s: %w", id, core.ErrNotFound)
+}
+
+// DeadLetters lists dead letters, the newest first. A page may be shorter than the limit although more follow: next is "" only at the
+// end.
+func (db *DB) DeadLetters(ctx context.Context, f core.DeadLetterFilter) (page []core.DeadLetter, next string, err error) {
+	err = db.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketDeadTime).Cursor()
+		letters := tx.Bucket(bucketDead)
+		k, _ := c.Last()
+		if f.Cursor != "" {
+			bound, err := hex.DecodeString(f.Cursor)
+			if err != nil || len(bound) <= 8 {
+				return core.Invalidf("cursor", "cursor %q did not come from an earlier page", f.Cursor)
+			}
+			k, _ = lastPair(c, bound)
+		}
+		limit := min(max(1, f.Limit), 1000)
+		for seen := 0; k != nil; seen++ {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if len(page) == limit || seen == scanLimit {
+				return nil
+			}
+			next = hex.EncodeToString(k)
+			id := k[8:]
+			l, err := decodeDeadLetter(id, letters.Get(id))
+			if err != nil {
+				return err
+			}
+			if (f.Kind == "" || l.Kind == f.Kind) && (f.EventName == "" || l.EventName == f.EventName) &&
+				(f.Subscriber == 0 || l.Subscriber == f.Subscriber) {
+				page = append(page, l)
+			}
+			k, _ = c.Prev()
+		}
+		next = ""
+		return nil
+	})
+	return page, next, err
+}
+
+// Stats is what the file holds.
+type Stats struct {
+	Path        string
+	Size, Free  int64 // bytes
+	Events      int
+	Open        int // messages that wait or are in flight
+	Scheduled   int // those of them that are due later
+	Attempts    int
+	DeadLetters int
+	Subscribers int
+	Oldest      uint64 // sequence number of the oldest event
+}
+
+// Stats counts. It reads all pages but those of large records, so it takes about a second per million events.
+func (db *DB) Stats(ctx context.Context) (s Stats, err error) {
+	if err := ctx.Err(); err != nil {
+		return s, err
+	}
+	s.Path = db.config.Path
+	err = db.view(func(tx *bbolt.Tx) error {
+		s.Size = tx.Size()
+		s.Free = int64(db.file.Stats().FreePageN) * int64(db.file.Info().PageSize)
+		count := func(name []byte) int { return tx.Bucket(name).Stats().KeyN }
+		s.Events, s.Open, s.Scheduled = count(bucketIDs), count(bucketOpen), count(bucketDue)
+		s.Attempts, s.DeadLetters, s.Subscribers = count(bucketAttempts), count(bucketDead), count(bucketSubscribers)
+		if k, _ := tx.Bucket(bucketEvents).Cursor().First(); k != nil {
+			s.Oldest = binary.BigEndian.Uint64(k)
+		}
+		return nil
+	})
+	return s, err
+}

@@ -1,0 +1,304 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/postrider/postrider/core"
+)
+
+// write is one transaction of the committer.
+type write struct {
+	tx      *bbolt.Tx
+	life    uint64
+	dirty   bool
+	effects *effects // of the request that is being applied
+
+	// The event that was looked up last: what is logged of a message is about its own event nearly always.
+	knownID  core.EventID
+	knownSeq uint64
+
+	events, ids, states, payloads, open, ready, due, attempts, deliveries, dead, deadTime, subscribers *bbolt.Bucket
+}
+
+// effects are what memory must learn of a request once it is durable.
+type effects struct {
+	own         *claim // the consumed message, if this is a hand-over
+	returned    bool   // its place is taken by another message of the same delivery, in the same lane
+	dropped     []entry
+	ready       []entry
+	scheduled   map[core.QueueName]int // added to what is due later, or taken from it
+	earliest    int64                  // the earliest due time that was added, in milliseconds; 0: none
+	subscribers []subscriberChange
+}
+
+// entry is a place in the ready index.
+type entry struct {
+	lane string
+	ref  ref
+}
+
+func newWrite(tx *bbolt.Tx, life uint64) *write {
+	w := &write{tx: tx, life: life}
+	sequential := func(name []byte) *bbolt.Bucket {
+		b := tx.Bucket(name)
+		b.FillPercent = sequentialFill
+		return b
+	}
+	w.events, w.ids, w.states = sequential(bucketEvents), sequential(bucketIDs), sequential(bucketStates)
+	w.payloads, w.open, w.attempts = sequential(bucketPayloads), sequential(bucketOpen), sequential(bucketAttempts)
+	w.ready, w.due, w.deliveries = tx.Bucket(bucketReady), tx.Bucket(bucketDue), tx.Bucket(bucketDeliveries)
+	w.dead, w.deadTime, w.subscribers = tx.Bucket(bucketDead), tx.Bucket(bucketDeadTime), tx.Bucket(bucketSubscribers)
+	return w
+}
+
+// put writes a record.
+func (w *write) put(b *bbolt.Bucket, key []byte, e encoder) error {
+	w.dirty = true
+	return b.Put(key, seal(key, e))
+}
+
+// index writes a key that has no value.
+func (w *write) index(b *bbolt.Bucket, key []byte) error {
+	w.dirty = true
+	return b.Put(key, nil)
+}
+
+func (w *write) remove(b *bbolt.Bucket, key []byte) error {
+	w.dirty = true
+	return b.Delete(key)
+}
+
+// seqOf returns the sequence number of an event; 0: it is not known.
+func seqOf(ids *bbolt.Bucket, id core.EventID) (uint64, error) {
+	key := []byte(id)
+	value := ids.Get(key)
+	if value == nil {
+		return 0, nil
+	}
+	return decodeNumber(bucketIDs, key, value)
+}
+
+// seqOf is seqOf in this transaction.
+func (w *write) seqOf(id core.EventID) (uint64, error) {
+	if w.knownID == id {
+		return w.knownSeq, nil
+	}
+	seq, err := seqOf(w.ids, id)
+	if seq != 0 {
+		w.knownID, w.knownSeq = id, seq
+	}
+	return seq, err
+}
+
+// addEvent writes the record of an event that is not known.
+func (w *write) addEvent(e core.Event, record encoder) (uint64, error) {
+	seq, err := w.events.NextSequence()
+	if err != nil {
+		return 0, err
+	}
+	if err := w.put(w.events, seqKey(seq), record); err != nil {
+		return 0, err
+	}
+	w.knownID, w.knownSeq = e.ID, seq
+	return seq, w.put(w.ids, []byte(e.ID), encodeNumber(seq))
+}
+
+// ensureEvent returns the sequence number of e, and writes its record if it is not known yet.
+func (w *write) ensureEvent(e core.Event) (uint64, error) {
+	seq, err := w.seqOf(e.ID)
+	if err != nil || seq != 0 {
+		return seq, err
+	}
+	return w.addEvent(e, encodeEvent(e))
+}
+
+// sameEvent reports whether the known event of sequence number seq has the content of e.
+func sameEvent(events *bbolt.Bucket, seq uint64, e core.Event) (bool, error) {
+	key := seqKey(seq)
+	known, err := decodeEvent(key, events.Get(key))
+	if err != nil {
+		return false, err
+	}
+	if known.Name != e.Name {
+		return false, nil
+	}
+	return bytes.Equal(known.Arguments, e.Arguments) || bytes.Equal(compacted(known.Arguments), compacted(e.Arguments)), nil
+}
+
+// compacted drops what a publisher may write differently when it sends the same arguments again.
+func compacted(arguments json.RawMessage) []byte {
+	var b bytes.Buffer
+	if err := json.Compact(&b, arguments); err != nil {
+		return arguments
+	}
+	return b.Bytes()
+}
+
+// file puts the message of r where it belongs. A delivery has one message: one of the same or a later attempt that is there
+// already stays, an earlier one is replaced.
+func (w *write) file(r ref, m waiting) error {
+	key := r.key()
+	inPlace := false
+	if old := w.open.Get(key); old != nil {
+		known, err := decodeWaiting(key, old)
+		if err != nil {
+			return err
+		}
+		if known.attempt >= m.attempt {
+			return nil
+		}
+		if err := w.unindex(r, known); err != nil {
+			return err
+		}
+		if known.due != 0 {
+			w.scheduled(r, -1)
+		} else if inPlace = known.lane == m.lane && m.due == 0; !inPlace {
+			w.effects.dropped = append(w.effects.dropped, entry{known.lane, r})
+		}
+	}
+	m.life = w.life
+	if err := w.put(w.open, key, encodeWaiting(m)); err != nil {
+		return err
+	}
+	if m.due == 0 {
+		if !inPlace {
+			w.effects.ready = append(w.effects.ready, entry{m.lane, r})
+		}
+		return w.index(w.ready, r.readyKey(m.lane))
+	}
+	w.scheduled(r, 1)
+	if w.effects.earliest == 0 || m.due < w.effects.earliest {
+		w.effects.earliest = m.due
+	}
+	return w.index(w.due, r.dueKey(m.due))
+}
+
+func (w *write) unindex(r ref, m waiting) error {
+	if m.due != 0 {
+		return w.remove(w.due, r.dueKey(m.due))
+	}
+	return w.remove(w.ready, r.readyKey(m.lane))
+}
+
+func (w *write) scheduled(r ref, n int) {
+	if w.effects.scheduled == nil {
+		w.effects.scheduled = map[core.QueueName]int{}
+	}
+	w.effects.scheduled[r.queue()] += n
+}
+
+// consume ends the message that c claimed, unless a later one has taken its place.
+func (w *write) consume(c *claim) error {
+	w.effects.own = c
+	key := c.ref.key()
+	w.knownID, w.knownSeq = c.event, c.ref.seq
+	value := w.open.Get(key)
+	if value == nil {
+		return nil
+	}
+	m, err := decodeWaiting(key, value)
+	if err != nil {
+		return err
+	}
+	if m.attempt != c.attempt {
+		w.effects.returned = m.due == 0 && m.lane == c.lane.name
+		return nil
+	}
+	if err := w.unindex(c.ref, m); err != nil {
+		return err
+	}
+	return w.remove(w.open, key)
+}
+
+// publish files a message that comes from outside: an event that is known already is a repeat, and dropped. The one exception is an
+// event that died before its first attempt: a replay of it is numbered 1, too.
+func (w *write) publish(o prepared) error {
+	if o.record.b != nil && o.message.Attempt <= 1 {
+		seq, err := w.seqOf(o.message.Event)
+		if err != nil {
+			return err
+		}
+		if seq != 0 {
+			key := []byte(o.message.Event)
+			value := w.dead.Get(key)
+			if value == nil {
+				return nil
+			}
+			if l, err := decodeDeadLetter(key, value); err != nil || l.Last > 0 {
+				return err
+			}
+		}
+	}
+	return w.follow(o)
+}
+
+// follow files a message that takes the place of another.
+func (w *write) follow(o prepared) error {
+	seq, err := w.seqOf(o.message.Event)
+	if err != nil {
+		return err
+	}
+	if seq == 0 {
+		if o.record.b == nil {
+			return unknownEvent(o.message.Event)
+		}
+		// A copy: sealing appends to it, and the transaction may run again.
+		if seq, err = w.addEvent(*o.message.Content, encoder{b: append([]byte(nil), o.record.b...)}); err != nil {
+			return err
+		}
+	}
+	r := ref{seq, o.message.Subscriber}
+	if err := w.indexDelivery(o.message.Event, r); err != nil {
+		return err
+	}
+	return w.file(r, o.waiting)
+}
+
+// admissible refuses what outgoing could not write, before anything of a request is written.
+func (w *write) admissible(batch []prepared) error {
+	var added map[core.EventID]core.Event
+	for _, o := range batch {
+		seq, err := w.seqOf(o.message.Event)
+		if err != nil {
+			return err
+		}
+		content := o.message.Content
+		earlier, inBatch := added[o.message.Event]
+		switch {
+		case content == nil && seq == 0 && !inBatch:
+			return unknownEvent(o.message.Event)
+		case content == nil || o.message.Attempt > 1:
+			continue
+		case inBatch:
+			if earlier.Name != content.Name || !bytes.Equal(compacted(earlier.Arguments), compacted(content.Arguments)) {
+				return conflict(content.ID)
+			}
+		case seq != 0:
+			same, err := sameEvent(w.events, seq, *content)
+			if err != nil {
+				return err
+			}
+			if !same {
+				return conflict(content.ID)
+			}
+		case len(batch) > 1:
+			if added == nil {
+				added = make(map[core.EventID]core.Event, len(batch))
+			}
+			added[content.ID] = *content
+		}
+	}
+	return nil
+}
+
+func unknownEvent(id core.EventID) error {
+	return fmt.Errorf("event %s is not known here: %w", id, core.ErrNotFound)
+}
+
+func conflict(id core.EventID) error {
+	return fmt.Errorf("event %s was published before with another name or other arguments: choose another id: %w", id, core.ErrConflict)
+}
