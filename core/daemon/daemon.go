@@ -182,18 +182,13 @@ func (d *Daemon) run(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// unready says why the daemon can't do its work now.
+// unready says why the daemon can't do its work now. A plugin that is down is none of its reasons: what it is needed for waits, and everything
+// else goes on.
 func (d *Daemon) unready() []string {
-	var reasons []string
 	if !d.consuming.Load() {
-		reasons = append(reasons, "the queue is not being consumed")
+		return []string{"the queue is not being consumed"}
 	}
-	for _, p := range d.plugins.Plugins() {
-		if p.State != "running" {
-			reasons = append(reasons, fmt.Sprintf("plugin %s is %s: %s", p.Name, p.State, p.Reason))
-		}
-	}
-	return reasons
+	return nil
 }
 
 // Close frees everything that New opened. Closing twice is fine.
