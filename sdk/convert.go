@@ -17,6 +17,10 @@ const (
 
 // deliveryFrom reads a delivery off the wire.
 func deliveryFrom(q *pluginv1.NotifyRequest) Delivery {
+	settings := q.GetSettings()
+	if len(settings) == 0 || string(settings) == "null" {
+		settings = nil
+	}
 	return Delivery{
 		ID:         q.GetDeliveryId(),
 		Attempt:    int(q.GetAttempt()),
@@ -27,7 +31,7 @@ func deliveryFrom(q *pluginv1.NotifyRequest) Delivery {
 		Subscriber: q.GetSubscriber(),
 		URL:        q.GetUrl(),
 		Token:      q.GetToken(),
-		Settings:   q.GetSettings(),
+		Settings:   settings,
 		Envelope:   q.GetEnvelope(),
 	}
 }

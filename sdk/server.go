@@ -235,7 +235,7 @@ func (s *server) context(ctx context.Context, key, id string) context.Context {
 // newer one by now.
 func (p *Plugin) checkSettings(settings json.RawMessage) error {
 	switch {
-	case len(settings) == 0:
+	case settings == nil:
 		return nil
 	case p.settings == nil:
 		return nothing.Check(settings, "setting")

@@ -47,7 +47,7 @@ func TestArgumentsThatDontFitAreRefusedByName(t *testing.T) {
 		`{"text":"a","txet":"b"}`:   `there is no argument "txet": there are text, times`,
 		`{"text":1}`:                `argument "text" is an integer: it must be a string`,
 		`{"text":"a","times":"b"}`:  `argument "times" is a string: it must be an integer`,
-		`{"text":"a","times":1e30}`: `argument "times" is a number 1e30, which doesn't fit a Go int`,
+		`{"text":"a","times":1e30}`: `argument "times" is a number that doesn't fit a Go int`,
 		`{"TEXT":"a"}`:              `there is no argument "TEXT"`,
 		`[]`:                        `the arguments are an array: they must be an object`,
 		`{"text":"a"} x`:            `the arguments are not valid JSON`,

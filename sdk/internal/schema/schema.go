@@ -1,7 +1,7 @@
 // Package schema derives JSON Schemas (draft 2020-12) from Go types, and checks documents against schemas with errors that name what is
 // wrong in the words of whoever wrote the document.
 //
-// The daemon and the plugin check with the same code, so that an argument is refused with the same sentence wherever it is refused.
+// Its errors name members and rules, never values: settings and configurations hold secrets, and errors are logged.
 package schema
 
 import (
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -60,9 +61,29 @@ func (s *Schema) Check(document []byte, noun string) error {
 		return m
 	}
 	if err := s.resolved.Validate(value); err != nil { // what walk has no words for: patterns, enums, combinations
-		return &Mismatch{What: fmt.Sprintf("the %ss don't fit their schema: %v", noun, err)}
+		return broken(err, noun)
 	}
 	return nil
+}
+
+// broken takes the place and the rule out of the library's error, which is "validating root: validating /properties/a: rule: …" and goes on
+// with the value.
+func broken(err error, noun string) *Mismatch {
+	var path, rule string
+	for part := range strings.SplitSeq(err.Error(), ": ") {
+		place, ok := strings.CutPrefix(part, "validating ")
+		if !ok {
+			rule = part
+			break
+		}
+		if place != "root" {
+			path = strings.TrimPrefix(strings.ReplaceAll(place, "/properties/", "."), ".")
+		}
+	}
+	if path == "" {
+		return &Mismatch{What: fmt.Sprintf("the %ss break the rule %q of their schema", noun, rule)}
+	}
+	return &Mismatch{Path: path, What: fmt.Sprintf("%s %q breaks the rule %q of its schema", noun, path, rule)}
 }
 
 // Decode checks the document, and unmarshals it into target.
@@ -73,10 +94,11 @@ func (s *Schema) Decode(document []byte, noun string, target any) error {
 	err := json.Unmarshal(document, target)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" { // a number that is too large for its field, say
-		return &Mismatch{Path: wrong.Field, What: fmt.Sprintf("%s %q is a %s, which doesn't fit a Go %s", noun, wrong.Field, wrong.Value, wrong.Type)}
+		kind, _, _ := strings.Cut(wrong.Value, " ") // of a number, the value follows
+		return &Mismatch{Path: wrong.Field, What: fmt.Sprintf("%s %q is a %s that doesn't fit a Go %s", noun, wrong.Field, kind, wrong.Type)}
 	}
-	if err != nil {
-		return &Mismatch{What: fmt.Sprintf("the %ss can't be read: %v", noun, err)}
+	if err != nil { // of a type with a reading of its own, which may say what it read
+		return &Mismatch{What: fmt.Sprintf("the %ss can't be read: one of them is not of the form that its type asks for", noun)}
 	}
 	return nil
 }
