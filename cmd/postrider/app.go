@@ -46,7 +46,8 @@ type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// run executes the command line and returns the exit status. Cancelling ctx asks the command to finish; that is no failure.
+// run executes the command line and returns the exit status. Cancelling ctx asks the command to finish: no failure for those that run until
+// then.
 func run(ctx context.Context, a *app, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
@@ -56,6 +57,10 @@ func run(ctx context.Context, a *app, args []string) int {
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(a.stderr, "postrider: interrupted")
+		return exitError
 	}
 	fmt.Fprintf(a.stderr, "postrider: %s\n", printable(err.Error()))
 	if usage := (usageError{}); errors.As(err, &usage) {

@@ -170,7 +170,12 @@ func (a *app) printBench(r bench.Result) {
 	}
 	a.sayf("%s of %s each, published %s by %s, to one subscriber; %s\n", count(r.Load.Events, "event"), size(int64(r.Size)), how,
 		count(r.Publishers, "publisher"), count(r.CPUs, "CPU"))
-	row := func(name, value, note string) { a.sayf("%-14s %12s   %s", name, value, a.dim(note)) }
+	row := func(name, value, note string) {
+		if note != "" {
+			note = "   " + a.dim(note)
+		}
+		a.sayf("%-14s %12s%s", name, value, note)
+	}
 	perSecond := func(f float64) string { return thousands(int(f+0.5)) + "/s" }
 	row("raw POST", perSecond(r.Raw.PerSecond), "net/http to the same receiver, as many at a time")
 	row("published", perSecond(r.Load.PublishedPerSecond), "each on disk before its 202")

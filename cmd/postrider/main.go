@@ -10,14 +10,21 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/mattn/go-isatty"
 )
 
+// oneSignal is the time within which signals count as one: timeout(1), for one, signals the process and then its group, it among them.
+const oneSignal = 300 * time.Millisecond
+
 func main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal asks every command to finish what it is doing. The second one finds the default action, which ends the process at once.
-	context.AfterFunc(ctx, restore)
+	// The first signal asks every command to finish what it is doing; a later one finds the default action, which ends the process at once.
+	context.AfterFunc(ctx, func() {
+		time.Sleep(oneSignal)
+		restore()
+	})
 
 	executable, err := os.Executable()
 	if err != nil {
