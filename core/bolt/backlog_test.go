@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -85,14 +86,17 @@ func consumeAll(t testing.TB, db *DB, n int, seen func(core.Message)) (tenths []
 		if seen != nil {
 			seen(m)
 		}
-		if c := done.Add(1); c%int64(max(1, n/10)) == 0 {
+		c := done.Add(1)
+		if c%int64(max(1, n/10)) == 0 {
 			mu.Lock()
 			tenths = append(tenths, time.Since(start))
 			start = time.Now()
 			mu.Unlock()
-			if c == int64(n) {
-				cancel()
-			}
+		} else if c > int64(n) {
+			return core.Result{}, errors.New("one more than was asked for")
+		}
+		if c == int64(n) {
+			cancel()
 		}
 		return delivered(m), nil
 	})

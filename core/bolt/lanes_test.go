@@ -1,0 +1,171 @@
+package bolt
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/postrider/postrider/core"
+)
+
+// laneModel is what the file would hold, and what lanes must agree with: nothing is offered twice, nothing is forgotten, each lane is in
+// order, and a held lane offers nothing.
+type laneModel struct {
+	file    map[string][]ref // of each lane, ascending
+	lanes   *lanes
+	claimed []*claim
+	held    map[string]func()
+	seq     uint64
+}
+
+func (m *laneModel) read(lane string, after ref, n int) (found []ref, err error) {
+	for _, r := range m.file[lane] {
+		if r.compare(after) > 0 && len(found) < n {
+			found = append(found, r)
+		}
+	}
+	return found, nil
+}
+
+// publish adds a message; now and then one of an old event, as a retry is, that goes before others.
+func (m *laneModel) publish(t *rapid.T) {
+	lane := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "lane")
+	fx := &effects{}
+	for range rapid.IntRange(1, 2*windowMax).Draw(t, "messages") {
+		m.seq += 2
+		r := ref{m.seq, 0}
+		if rapid.IntRange(0, 9).Draw(t, "old") == 0 {
+			r.seq = uint64(rapid.IntRange(0, int(m.seq)/2).Draw(t, "seq"))*2 + 1
+		}
+		if _, there := m.laneOf(r); there {
+			continue
+		}
+		list := m.file[lane]
+		at, _ := slices.BinarySearchFunc(list, r, ref.compare)
+		m.file[lane] = slices.Insert(list, at, r)
+		fx.ready = append(fx.ready, entry{lane, r})
+	}
+	m.lanes.applied(fx)
+}
+
+func (m *laneModel) laneOf(r ref) (string, bool) {
+	for lane, list := range m.file {
+		if _, there := slices.BinarySearchFunc(list, r, ref.compare); there {
+			return lane, true
+		}
+	}
+	return "", false
+}
+
+func (m *laneModel) claim(t *rapid.T) {
+	c, err := m.lanes.claim()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c == nil {
+		for lane := range m.file {
+			if waiting := m.waiting(lane); len(waiting) > 0 && m.held[lane] == nil {
+				t.Fatalf("nothing is offered although %d wait in lane %s", len(waiting), lane)
+			}
+		}
+		return
+	}
+	waiting := m.waiting(c.lane.name)
+	if m.held[c.lane.name] != nil {
+		t.Fatalf("lane %s is held and offers %v", c.lane.name, c.ref)
+	}
+	if len(waiting) == 0 || waiting[0] != c.ref {
+		t.Fatalf("lane %s offers %v, want the first of %d waiting", c.lane.name, c.ref, len(waiting))
+	}
+	m.claimed = append(m.claimed, c)
+}
+
+// waiting are the messages of a lane that nobody has claimed.
+func (m *laneModel) waiting(lane string) (list []ref) {
+	for _, r := range m.file[lane] {
+		if !slices.ContainsFunc(m.claimed, func(c *claim) bool { return c.ref == r }) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func (m *laneModel) takeClaim(t *rapid.T) *claim {
+	if len(m.claimed) == 0 {
+		t.Skip("nothing is in flight")
+	}
+	i := rapid.IntRange(0, len(m.claimed)-1).Draw(t, "claim")
+	c := m.claimed[i]
+	m.claimed = slices.Delete(m.claimed, i, i+1)
+	return c
+}
+
+func (m *laneModel) finish(t *rapid.T) {
+	c := m.takeClaim(t)
+	list := m.file[c.lane.name]
+	at, _ := slices.BinarySearchFunc(list, c.ref, ref.compare)
+	m.file[c.lane.name] = slices.Delete(list, at, at+1)
+	m.lanes.applied(&effects{own: c})
+}
+
+func (m *laneModel) hold(t *rapid.T) {
+	c := m.takeClaim(t)
+	m.lanes.giveBack(c, &core.Held{Notify: func(wake func()) { m.held[c.lane.name] = wake }})
+}
+
+func (m *laneModel) wake(t *rapid.T) {
+	for lane, wake := range m.held {
+		delete(m.held, lane)
+		wake()
+		return
+	}
+	t.Skip("nothing is held")
+}
+
+func (m *laneModel) check(t *rapid.T) {
+	want := 0
+	for lane := range m.file {
+		want += len(m.waiting(lane))
+	}
+	if got := m.lanes.depth(); got != want {
+		t.Fatalf("depth: got %d, want %d", got, want)
+	}
+	for _, l := range m.lanes.lanes {
+		if len(l.window) > windowMax {
+			t.Fatalf("lane %s keeps %d messages in memory", l.name, len(l.window))
+		}
+	}
+}
+
+func TestLanesAgreeWithTheFileWhateverHappens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &laneModel{file: map[string][]ref{}, held: map[string]func(){}}
+		m.lanes = newLanes(core.EventQueue, m.read)
+		t.Repeat(map[string]func(*rapid.T){
+			"publish": m.publish, "claim": m.claim, "finish": m.finish, "hold": m.hold, "wake": m.wake, "": m.check,
+		})
+	})
+}
+
+func TestAHundredThousandLanesAreForgottenWhenTheyAreEmpty(t *testing.T) {
+	s := newLanes(core.DeliveryQueue, func(string, ref, int) ([]ref, error) { return nil, nil })
+	const n = 100_000
+	for i := range n {
+		r := ref{1, core.SubscriberID(i + 1)}
+		s.applied(&effects{ready: []entry{{r.sub.String(), r}}})
+	}
+	if len(s.lanes) != n {
+		t.Fatalf("lanes: got %d, want %d", len(s.lanes), n)
+	}
+	for range n {
+		c, err := s.claim()
+		if err != nil || c == nil {
+			t.Fatalf("claim: %v, %v", c, err)
+		}
+		s.applied(&effects{own: c})
+	}
+	if len(s.lanes) != 0 || s.depth() != 0 || len(s.claimed) != 0 || s.first != nil {
+		t.Errorf("left: %d lanes, depth %d", len(s.lanes), s.depth())
+	}
+}
