@@ -26,7 +26,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal makes the value that is stored under key of what an encoder wrote.
+// seal makes the value that is stored under key of what an encoder wrote. The checksum goes into spare room of the encoder where there is any:
+// the last of several seals of one encoder counts, as does the last run of a transaction.
 func seal(key []byte, e encoder) []byte {
 	crc := crc32.Update(crc32.Checksum(e.b, castagnoli), castagnoli, key)
 	return binary.LittleEndian.AppendUint32(e.b, crc)

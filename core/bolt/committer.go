@@ -46,11 +46,11 @@ type committer struct {
 	waiting []*request
 	closed  bool
 	broken  error // why nothing can be written any more
-	wrecked bool  // bbolt panicked in a transaction: its locks are taken for ever; read after ended
+	wrecked bool  // bbolt panicked in a transaction: its locks are taken for ever; read after exited
 	signal  chan struct{}
 	failed  chan error
 	dead    chan struct{} // closed once broken
-	ended   chan struct{}
+	exited  chan struct{} // closed once run has returned
 }
 
 // hooks let tests die around a commit: after an error nothing is written or acknowledged any more.
@@ -62,7 +62,7 @@ type hooks struct {
 func newCommitter(file *bbolt.DB, s *space, life uint64, h hooks, apply func(*request)) *committer {
 	c := &committer{
 		file: file, space: s, life: life, hooks: h, apply: apply,
-		signal: make(chan struct{}, 1), failed: make(chan error, 1), dead: make(chan struct{}), ended: make(chan struct{}),
+		signal: make(chan struct{}, 1), failed: make(chan error, 1), dead: make(chan struct{}), exited: make(chan struct{}),
 	}
 	go c.run()
 	return c
@@ -101,11 +101,11 @@ func (c *committer) close() {
 	c.closed = true
 	c.mu.Unlock()
 	poke(c.signal)
-	<-c.ended
+	<-c.exited
 }
 
 func (c *committer) run() {
-	defer close(c.ended)
+	defer close(c.exited)
 	for range c.signal {
 		// Those whom the last commit answered are about to come back: let them, or every other group is a group of one.
 		runtime.Gosched()
@@ -273,17 +273,15 @@ func (c *committer) brokenBy() error {
 	return c.broken
 }
 
+// ended reports whether nothing can be handed in any more.
+func (c *committer) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || c.broken != nil
+}
+
 func (c *committer) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed
-}
-
-// view runs a read transaction; a page that cannot be read is an error.
-func (db *DB) view(f func(tx *bbolt.Tx) error) error {
-	err := guard(func() error { return db.file.View(f) })
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
-		return core.ErrClosed
-	}
-	return err
 }

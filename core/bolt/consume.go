@@ -86,7 +86,7 @@ func (c *consumer) run() error {
 func (c *consumer) work(first *claim) {
 	for next := first; next != nil; {
 		c.handle(next)
-		if c.intake.Err() != nil || c.db.committer.brokenBy() != nil {
+		if c.intake.Err() != nil || c.db.committer.ended() {
 			return
 		}
 		var err error

@@ -13,6 +13,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/postrider/postrider/core"
 )
 
 // lockTimeout is how long Open waits for another daemon that is just ending.
@@ -246,6 +248,15 @@ func guard(f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// view runs a read transaction; a page that cannot be read is an error.
+func (db *DB) view(f func(tx *bbolt.Tx) error) error {
+	err := guard(func() error { return db.file.View(f) })
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return core.ErrClosed
+	}
+	return err
 }
 
 // checkMeta reads the two meta pages as bbolt lays them out (page.go and meta.go of bbolt): a page header of 16 bytes; magic, version,

@@ -23,7 +23,7 @@ type lanes struct {
 	first   *lane // whose turn it is; linked by next
 	last    *lane
 	claimed map[ref]*claim
-	handed  map[ref]struct{} // open messages that a Handler has seen before and did not consume
+	handed  map[ref]struct{} // open messages that a Handler has failed at before
 	waiting int              // ready and not claimed
 	signal  chan struct{}    // poked when there may be something to claim
 }
@@ -199,13 +199,13 @@ func (s *lanes) giveBack(c *claim, held *core.Held) {
 		return
 	}
 	delete(s.claimed, c.ref)
-	s.handed[c.ref] = struct{}{}
 	l := c.lane
 	l.claims--
 	switch {
-	case held != nil:
+	case held != nil: // the Handler has done nothing with it
 		l.held = true
 	default:
+		s.handed[c.ref] = struct{}{}
 		l.backoff = min(restMax, max(restFirst, 2*l.backoff))
 		if !l.resting {
 			l.resting = true
@@ -346,11 +346,4 @@ func (s *lanes) depth() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return max(0, s.waiting)
-}
-
-// idle reports whether no Handler holds anything.
-func (s *lanes) idle() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.claimed) == 0
 }

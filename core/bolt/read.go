@@ -3,7 +3,6 @@ package bolt
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 
@@ -339,7 +338,6 @@ type Stats struct {
 	Attempts    int
 	DeadLetters int
 	Subscribers int
-	Oldest      uint64 // sequence number of the oldest event
 }
 
 // Stats counts. It reads all pages but those of large records, so it takes about a second per million events.
@@ -354,9 +352,6 @@ func (db *DB) Stats(ctx context.Context) (s Stats, err error) {
 		count := func(name []byte) int { return tx.Bucket(name).Stats().KeyN }
 		s.Events, s.Open, s.Scheduled = count(bucketIDs), count(bucketOpen), count(bucketDue)
 		s.Attempts, s.DeadLetters, s.Subscribers = count(bucketAttempts), count(bucketDead), count(bucketSubscribers)
-		if k, _ := tx.Bucket(bucketEvents).Cursor().First(); k != nil {
-			s.Oldest = binary.BigEndian.Uint64(k)
-		}
 		return nil
 	})
 	return s, err

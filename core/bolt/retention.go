@@ -55,6 +55,7 @@ func (db *DB) sweep(ctx context.Context, before time.Time) (removed int, err err
 						break
 					}
 					last = binary.BigEndian.Uint64(k)
+					event.Arguments = nil // a batch of them may be large
 					old, seqs = append(old, event), append(seqs, last)
 					if more = len(old) == retentionBatch; more {
 						break

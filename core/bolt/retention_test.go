@@ -78,6 +78,9 @@ func TestRetentionRemovesWhatIsOldAndDone(t *testing.T) {
 }
 
 func TestAFileThatIsMostlyFreeIsCompactedWhenItIsOpened(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a file of 64 MiB")
+	}
 	path := filepath.Join(t.TempDir(), "postrider.db")
 	db := opened(t, Config{Path: path})
 	maker := newEventMaker()

@@ -246,8 +246,7 @@ func (w *write) follow(o prepared) error {
 		if o.record.b == nil {
 			return unknownEvent(o.message.Event)
 		}
-		// A copy: sealing appends to it, and the transaction may run again.
-		if seq, err = w.addEvent(*o.message.Content, encoder{b: append([]byte(nil), o.record.b...)}); err != nil {
+		if seq, err = w.addEvent(*o.message.Content, o.record); err != nil {
 			return err
 		}
 	}
