@@ -49,7 +49,7 @@ type claim struct {
 	ref     ref
 	event   core.EventID
 	attempt int
-	again   bool // handed over before, in this life
+	again   bool // a Handler has failed on it, in this life
 	dropped bool // its message has left the lane meanwhile
 }
 

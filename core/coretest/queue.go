@@ -181,7 +181,9 @@ func heldLane(t *testing.T, p Place) {
 		break
 	}
 	for range 10 {
-		receive(t, held, "a message of the held lane")
+		if m := receive(t, held, "a message of the held lane"); !m.Fresh || m.Redelivered {
+			t.Errorf("a message that was only held: fresh %t, redelivered %t", m.Fresh, m.Redelivered)
+		}
 	}
 	c.stop()
 	wantDepth(t, b, core.EventQueue, 0, 0)
