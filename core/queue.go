@@ -26,8 +26,8 @@ type Message struct {
 	Content    *Event       // the event, on the EventQueue: required when publishing; filled in when consumed
 
 	// Set by the queue on what it hands to a Handler.
-	Fresh       bool // surely never handed over before: the log need not be asked
-	Redelivered bool // may have been handed to a Handler before
+	Fresh       bool // surely no Handler did anything with it before, except to hold it: the log need not be asked
+	Redelivered bool // some Handler may have done something with it before
 }
 
 // EventMessage returns the message that asks for e to be resolved for the first time.

@@ -36,6 +36,8 @@ type lane struct {
 	more    bool // there may be something behind tail in the file
 	ready   int  // all that is ready, claimed ones included
 	claims  int
+	limit   int // of claims, since a Handler held one; 0: none
+	growth  int // hand-overs since limit last grew
 	held    bool          // until somebody wakes it
 	resting bool          // until a timer ends
 	backoff time.Duration // how long it rests after the next failure; 0: it has not failed
@@ -59,6 +61,11 @@ const (
 	windowMin   = 4
 	windowTotal = 1 << 16
 )
+
+// limitGrowth is how many hand-overs of a lane let it have one more claim than the Handler had room for. Without a limit, a lane that wakes with
+// a long backlog gives a message to every idle worker, and all but a few come back: with 512 workers and room for 16, that took half of the
+// daemon's time.
+const limitGrowth = 8
 
 // How long a lane rests after a Handler failed: each time twice as long, until it succeeds.
 const (
@@ -177,11 +184,16 @@ func (s *lanes) finish(c *claim, returned bool) {
 	l := c.lane
 	l.claims--
 	l.backoff = 0
+	if l.growth++; l.limit > 0 && l.growth >= limitGrowth {
+		l.limit++
+		l.growth = 0
+	}
 	if returned {
 		s.putBack(l, c.ref)
 	} else if !c.dropped {
 		l.ready--
 	}
+	s.queueUp(l)
 	s.forget(l)
 }
 
@@ -204,6 +216,7 @@ func (s *lanes) giveBack(c *claim, held *core.Held) {
 	switch {
 	case held != nil: // the Handler has done nothing with it
 		l.held = true
+		l.limit, l.growth = max(1, l.claims), 0
 	default:
 		s.handed[c.ref] = struct{}{}
 		l.backoff = min(restMax, max(restFirst, 2*l.backoff))
@@ -242,6 +255,7 @@ func (s *lanes) vanished(c *claim) {
 	delete(s.claimed, c.ref)
 	delete(s.handed, c.ref)
 	c.lane.claims--
+	s.queueUp(c.lane)
 	s.forget(c.lane)
 }
 
@@ -258,7 +272,7 @@ func (s *lanes) release(l *lane, flag *bool) {
 func (s *lanes) releaseAll() {
 	s.mu.Lock()
 	for _, l := range s.lanes {
-		l.held = false
+		l.held, l.limit = false, 0
 		s.queueUp(l)
 	}
 	s.mu.Unlock()
@@ -267,7 +281,7 @@ func (s *lanes) releaseAll() {
 
 // queueUp gives l a turn if it has something to offer.
 func (s *lanes) queueUp(l *lane) {
-	if l.queued || l.held || l.resting || len(l.window) == 0 && !l.more {
+	if l.queued || l.held || l.resting || l.limit > 0 && l.claims >= l.limit || len(l.window) == 0 && !l.more {
 		return
 	}
 	l.queued, l.next = true, nil
@@ -297,7 +311,7 @@ func (s *lanes) claim() (*claim, error) {
 			s.last = nil
 		}
 		l.queued, l.next = false, nil
-		if l.held || l.resting {
+		if l.held || l.resting || l.limit > 0 && l.claims >= l.limit {
 			continue
 		}
 		if len(l.window) == 0 {
@@ -311,10 +325,10 @@ func (s *lanes) claim() (*claim, error) {
 		}
 		r := l.window[0]
 		l.window = l.window[1:]
+		l.claims++
 		s.queueUp(l)
 		_, again := s.handed[r]
 		c := &claim{lane: l, ref: r, again: again}
-		l.claims++
 		s.waiting--
 		s.claimed[r] = c
 		return c, nil
