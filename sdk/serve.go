@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
@@ -25,6 +26,10 @@ func ServeNotifier(name, version string, n Notifier, options ...Option) {
 	serve(NewNotifier(name, version, n, options...))
 }
 
+// collectAt is GOGC for a plugin, unless its environment sets it. A plugin that only passes things on keeps next to nothing, and Go's 100 would have it
+// collect all the time: that was a tenth of a busy notifier's CPU, for a few MiB saved.
+const collectAt = 400
+
 func serve(p *Plugin, err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -35,6 +40,9 @@ func serve(p *Plugin, err error) {
 		os.Exit(0)
 	}
 	go followParent(os.Getppid())
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 
 	// go-plugin replaces os.Stderr by a pipe that the daemon reads as plain text; log lines go to the original.
 	stderr := os.Stderr

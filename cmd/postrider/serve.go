@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"runtime/debug"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -9,6 +10,10 @@ import (
 	"github.com/postrider/postrider/core/config"
 	"github.com/postrider/postrider/core/daemon"
 )
+
+// collectAt is GOGC for the daemon, unless the environment sets it. What lives is a few MiB whatever the load, so that Go's 100 would collect many
+// times a second: that was 15 % of the daemon's CPU per event, for some 10 MiB saved.
+const collectAt = 400
 
 func (a *app) serve() *cobra.Command {
 	c := &cobra.Command{
@@ -38,6 +43,9 @@ Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the config
 		logger := hclog.New(&hclog.LoggerOptions{
 			Name: "postrider", Output: a.stderr, Level: hclog.LevelFromString(settings.Log.Level), JSONFormat: settings.Log.Format == "json",
 		})
+		if a.env("GOGC") == "" {
+			debug.SetGCPercent(collectAt)
+		}
 		d, err := daemon.New(settings, logger)
 		if err != nil {
 			return err

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/crew"
 )
 
 // abandonGrace is how long a Handler gets to notice that the drain deadline has passed.
@@ -27,7 +27,8 @@ func (db *DB) Consume(ctx context.Context, q core.QueueName, concurrency int, h 
 	lanes.releaseAll()
 	handling, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	c := &consumer{db: db, lanes: lanes, handler: h, intake: ctx, handling: handling, free: make(chan struct{}, max(1, concurrency))}
+	c := &consumer{db: db, lanes: lanes, handler: h, intake: ctx, handling: handling, free: make(chan struct{}, max(1, concurrency)),
+		workers: crew.New()}
 	err := c.run()
 	return errors.Join(err, c.drain(abandon))
 }
@@ -40,7 +41,7 @@ type consumer struct {
 	intake   context.Context // ends: claim no more
 	handling context.Context // ends: give up what is in flight
 	free     chan struct{}   // holds one for each running worker
-	workers  sync.WaitGroup
+	workers  *crew.Crew
 }
 
 // run starts a worker for every message that finds none, until the intake ends.

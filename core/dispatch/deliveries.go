@@ -26,7 +26,7 @@ func (e *Engine) handleDelivery(ctx context.Context, m core.Message) (core.Resul
 		return e.undeliverable(ctx, m, fmt.Sprintf(
 			"waited for %s without being delivered: that is over max_age beyond its schedule", age.Round(time.Second)))
 	}
-	if !e.lanes.enter(subscriber.ID, false) {
+	if !e.lanes.enterByDoor(ctx, subscriber.ID) && !e.lanes.enter(subscriber.ID, false) {
 		return core.Result{}, e.lanes.full(subscriber.ID, fmt.Sprintf("subscriber %d has %d attempts under way already",
 			subscriber.ID, e.config.LaneConcurrency))
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/crew"
 	"github.com/postrider/postrider/core/retry"
 )
 
@@ -54,9 +54,9 @@ type Config struct {
 }
 
 const (
-	// eventWorkers bounds the events at work. A receiver holds one for at most slow, a resolver for its timeout; resolverShare
-	// keeps one service from taking them all.
-	eventWorkers  = 512
+	// eventWorkers bounds the events at work. A healthy lane holds as many as have a place in it and at its door, any other lane none for longer
+	// than slow; resolverShare keeps one service from taking them all.
+	eventWorkers  = 2048
 	resolverShare = 128
 
 	// deliveryWorkers bounds the deliveries at work beside the inline ones. They hold an attempt each, and are goroutines made on
@@ -78,7 +78,7 @@ type Engine struct {
 	services *lanes[core.Service]
 	flights  flights
 
-	flying sync.WaitGroup // inline attempts, which may outlive the event they began with
+	flying *crew.Crew // makes inline attempts, which may outlive the event they began with
 }
 
 // New returns an engine that is not running yet.
@@ -88,6 +88,7 @@ func New(c Config) *Engine {
 		log:      c.Logger.Named("dispatch"),
 		lanes:    newLanes[core.SubscriberID](c.LaneConcurrency),
 		services: newLanes[core.Service](resolverShare),
+		flying:   crew.New(),
 	}
 	c.Subscribers.WatchSubscribers(e.lanes.wake)
 	return e

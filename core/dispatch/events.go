@@ -35,7 +35,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 		return core.Result{Log: []core.Record{core.EventRecord{Event: event, State: core.EventUnwanted}}}, nil
 	}
 
-	if only := subscribers[0].ID; len(subscribers) == 1 && !dispatched && e.lanes.isFull(only) {
+	if only := subscribers[0].ID; len(subscribers) == 1 && !dispatched && e.lanes.isCrowded(only) {
 		// All events of this name wait for the same lane: better here, unresolved, than as delivery messages.
 		return core.Result{}, e.lanes.full(only, fmt.Sprintf("subscriber %d has %d attempts under way already", only, e.config.LaneConcurrency))
 	}
@@ -141,7 +141,7 @@ func (e *Engine) deliver(
 		}
 		first.subscriber = s
 		if len(subscribers) <= inlineSubscribers {
-			if attempt := e.startInline(flying, first); attempt != nil {
+			if attempt := e.startInline(ctx, flying, first, len(subscribers) == 1); attempt != nil {
 				inline = append(inline, attempt)
 				continue
 			}
@@ -149,10 +149,11 @@ func (e *Engine) deliver(
 		result.Next = append(result.Next, first.asMessage())
 	}
 
-	patience, cancel := context.WithTimeout(ctx, slow)
-	defer cancel()
+	late := make(chan struct{})
+	timer := time.AfterFunc(slow, func() { close(late) })
+	defer timer.Stop()
 	for _, attempt := range inline {
-		landed, err := e.awaitInline(ctx, patience, attempt)
+		landed, err := e.awaitInline(ctx, attempt, late)
 		if err != nil {
 			return core.Result{}, err
 		}

@@ -12,10 +12,11 @@ type inlineAttempt struct {
 	flight *flight
 }
 
-// startInline starts the attempt, or returns nil where the lane is full or not healthy. The attempt ends with flying, not with
-// the event, since it may outlive that.
-func (e *Engine) startInline(flying context.Context, w work) *inlineAttempt {
-	if !e.lanes.enter(w.subscriber.ID, true) {
+// startInline starts the attempt, or returns nil where the lane is full or not healthy; an event with one subscriber may wait for a place.
+// The attempt ends with flying, not with the event, since it may outlive that.
+func (e *Engine) startInline(ctx, flying context.Context, w work, mayWait bool) *inlineAttempt {
+	entered := mayWait && e.lanes.enterByDoor(ctx, w.subscriber.ID) || !mayWait && e.lanes.enter(w.subscriber.ID, true)
+	if !entered {
 		return nil
 	}
 	f, isNew := e.flights.board(w.key())
@@ -27,15 +28,17 @@ func (e *Engine) startInline(flying context.Context, w work) *inlineAttempt {
 	return &inlineAttempt{w, f}
 }
 
-// awaitInline returns what follows from the attempt, or nil when the event should not wait any longer: patience has ended, and the attempt
-// goes on without the event, or it could not be made. A delivery message then takes it up.
-func (e *Engine) awaitInline(ctx, patience context.Context, a *inlineAttempt) (*core.Result, error) {
+// awaitInline returns what follows from the attempt, or nil when the event should not wait any longer: it is late, and the attempt goes on without
+// the event, or it could not be made. A delivery message then takes it up.
+func (e *Engine) awaitInline(ctx context.Context, a *inlineAttempt, late <-chan struct{}) (*core.Result, error) {
 	select {
 	case <-a.flight.landed:
-	case <-patience.Done():
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-late:
 		if !a.flight.hasLanded() {
 			e.lanes.markBusy(a.work.subscriber.ID)
-			return nil, ctx.Err()
+			return nil, nil
 		}
 	}
 	e.flights.forget(a.work.key(), a.flight)

@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,8 +23,13 @@ type lane struct {
 	failing bool          // the last attempt did not succeed
 	busy    bool          // an attempt takes longer than slow, and none was faster since
 	typical time.Duration // moving average of how long a place is taken
+	door    []chan bool   // who waits for a place while healthy; told whether it got one
 	waiting []waiter
 }
+
+// doorRoom is how many may wait at the door of each lane. They keep its places taken while the queue fetches more: it learns of free room only
+// after what took it before is committed.
+const doorRoom = 64
 
 // waiter waits for something to happen in a lane.
 type waiter struct {
@@ -49,21 +56,73 @@ func newLanes[K comparable](places int) *lanes[K] {
 	return &lanes[K]{places: places, active: make(map[K]*lane)}
 }
 
-// enter takes a place in the lane of key, if there is one. With healthyOnly there is none either where an attempt of now would
-// likely fail or be slow. Who entered must leave.
-func (l *lanes[K]) enter(key K, healthyOnly bool) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// of returns the lane of key. The lock is held.
+func (l *lanes[K]) of(key K) *lane {
 	at := l.active[key]
 	if at == nil {
 		at = &lane{}
 		l.active[key] = at
 	}
-	if at.taken >= l.places || healthyOnly && (at.failing || at.busy) {
+	return at
+}
+
+func (at *lane) healthy() bool { return !at.failing && !at.busy }
+
+// enter takes a place in the lane of key, if there is one. With healthyOnly there is none either where an attempt of now would
+// likely fail or be slow. Who entered must leave.
+func (l *lanes[K]) enter(key K, healthyOnly bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.of(key)
+	if at.taken >= l.places || healthyOnly && !at.healthy() {
 		return false
 	}
 	at.taken++
 	return true
+}
+
+// enterByDoor takes a place in a healthy lane, and waits for one at its door if there is room. It gives up when the lane is not healthy any more, or
+// ctx ends.
+func (l *lanes[K]) enterByDoor(ctx context.Context, key K) bool {
+	l.mu.Lock()
+	at := l.of(key)
+	if !at.healthy() || at.taken >= l.places && len(at.door) >= doorRoom {
+		l.mu.Unlock()
+		return false
+	}
+	if at.taken < l.places {
+		at.taken++
+		l.mu.Unlock()
+		return true
+	}
+	turn := make(chan bool, 1)
+	at.door = append(at.door, turn)
+	l.mu.Unlock()
+
+	select {
+	case entered := <-turn:
+		return entered
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	if i := slices.Index(at.door, turn); i >= 0 {
+		at.door = slices.Delete(at.door, i, i+1)
+		l.mu.Unlock()
+		return false
+	}
+	l.mu.Unlock()
+	return <-turn // it was just told
+}
+
+// openDoor lets in who waits at the door: as many as there are places for, or, with a word of refusal, all where the lane is not healthy.
+func (at *lane) openDoor(places int) {
+	for len(at.door) > 0 && (at.taken < places || !at.healthy()) {
+		if at.healthy() {
+			at.taken++
+		}
+		at.door[0] <- at.healthy()
+		at.door = at.door[1:]
+	}
 }
 
 // experience is what an attempt says about its lane; the zero experience says nothing.
@@ -82,8 +141,9 @@ func (l *lanes[K]) leave(key K, x experience) {
 		at.busy = x.took > slow
 		at.typical += (x.took - at.typical) / 8
 	}
+	at.openDoor(l.places)
 	wakes := at.wakeable()
-	if at.taken == 0 && !at.failing && !at.busy && len(at.waiting) == 0 {
+	if at.taken == 0 && at.healthy() && len(at.waiting) == 0 {
 		delete(l.active, key)
 	}
 	l.mu.Unlock()
@@ -98,6 +158,7 @@ func (l *lanes[K]) markBusy(key K) {
 	defer l.mu.Unlock()
 	if at := l.active[key]; at != nil {
 		at.busy = true
+		at.openDoor(l.places)
 	}
 }
 
@@ -114,18 +175,20 @@ func (l *lanes[K]) wake(key K) {
 	}
 }
 
-// isFull reports whether the lane of key has no place left, and is healthy otherwise.
-func (l *lanes[K]) isFull(key K) bool {
+// isCrowded reports whether the lane of key is healthy, and so full that nobody more may wait at its door.
+func (l *lanes[K]) isCrowded(key K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.active[key]
-	return at != nil && at.taken >= l.places && !at.failing && !at.busy
+	return at != nil && at.healthy() && at.taken >= l.places && len(at.door) >= doorRoom
 }
 
-// full returns the error of a message that found no place in the lane of key. It waits until a quarter of the places is free: woken for each
-// single one, a queue would hand over two messages, one of them in vain, for every attempt.
+// full returns the error of a message that found no place in the lane of key. It waits until a quarter of the places is free, or half of the
+// room at the door: woken for each single one, a queue would hand over two messages, one of them in vain, for every attempt.
 func (l *lanes[K]) full(key K, reason string) *core.Held {
-	return l.heldUntil(key, reason, func(at *lane) bool { return at.taken <= l.places*3/4 })
+	return l.heldUntil(key, reason, func(at *lane) bool {
+		return at.taken <= l.places*3/4 || at.healthy() && len(at.door) <= doorRoom/2
+	})
 }
 
 // heldUntil returns the error of a message that waits in the lane of key until ready, which is asked each time something
@@ -139,11 +202,7 @@ func (l *lanes[K]) heldUntil(key K, reason string, ready func(*lane) bool) *core
 	}
 	return &core.Held{Reason: reason, Wait: wait, Notify: func(wake func()) {
 		l.mu.Lock()
-		at := l.active[key]
-		if at == nil {
-			at = &lane{}
-			l.active[key] = at
-		}
+		at := l.of(key)
 		if !ready(at) {
 			at.waiting = append(at.waiting, waiter{ready, wake})
 			l.mu.Unlock()

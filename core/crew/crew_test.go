@@ -1,0 +1,52 @@
+package crew
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestEveryFunctionRunsAtOnceAndWaitWaitsForAllOfThem(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	c := New()
+	const n = 100
+	var together sync.WaitGroup // none would return if any of them had to wait for another
+	together.Add(n)
+	var ran atomic.Int32
+	for range n {
+		c.Go(func() {
+			together.Done()
+			together.Wait()
+			ran.Add(1)
+		})
+	}
+	c.Wait()
+	if ran.Load() != n {
+		t.Errorf("%d of %d functions ran", ran.Load(), n)
+	}
+}
+
+func TestGoroutinesAreKeptForASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New()
+		before := runtime.NumGoroutine()
+		for range 100 {
+			c.Go(func() {})
+			synctest.Wait()
+		}
+		if n := runtime.NumGoroutine() - before; n != 1 {
+			t.Errorf("%d goroutines for one function at a time, want 1", n)
+		}
+		time.Sleep(linger)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 0 {
+			t.Errorf("%d goroutines are kept after %s without work", n, linger)
+		}
+		c.Wait()
+	})
+}
