@@ -4,7 +4,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/postrider/postrider/sdk"
@@ -21,7 +23,11 @@ func notify(_ context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 	if err != nil {
 		return sdk.Outcome{}, err
 	}
-	if _, err := fmt.Printf("%s attempt %d to %s: %s\n", d.ID, d.Attempt, d.URL, body); err != nil {
+	var line bytes.Buffer // a resolver may have indented its payload
+	if err := json.Compact(&line, body); err != nil {
+		return sdk.Outcome{}, sdk.Permanent(fmt.Errorf("the payload is not JSON: %w", err))
+	}
+	if _, err := fmt.Printf("%s attempt %d to %s: %s\n", d.ID, d.Attempt, d.URL, &line); err != nil {
 		return sdk.Retry("standard output can't be written: " + err.Error()), nil
 	}
 	return sdk.Delivered(), nil

@@ -87,7 +87,7 @@ func TestADeliveryIsALineOfTheDaemonsLog(t *testing.T) {
 
 	outcome, err := p.Notify(t.Context(), sdk.Delivery{
 		ID: "dlv_1", Attempt: 3, Event: "sales.order.created", Time: time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC),
-		Payload: json.RawMessage(`{"entity_id":1}`), URL: "https://example.com/orders", Token: "a secret", Envelope: "standard",
+		Payload: json.RawMessage("{\n  \"entity_id\": 1\n}"), URL: "https://example.com/orders", Token: "a secret", Envelope: "standard",
 	})
 	if want := sdk.Delivered(); err != nil || outcome != want {
 		t.Errorf("got %+v (%v), want %+v", outcome, err, want)
