@@ -29,14 +29,14 @@ func (d Delivery) Body() (body []byte, contentType string, err error) {
 	case "standard":
 		body = make([]byte, 0, len(payload)+len(d.Event)+64)
 		body = append(append(body, `{"type":`...), quote(d.Event)...)
-		body = append(append(body, `,"timestamp":`...), quote(stamp(d.Time))...)
+		body = stamp(append(body, `,"timestamp":`...), d.Time)
 		body = append(append(body, `,"data":`...), payload...)
 		return append(body, '}'), "application/json", nil
 	case "cloudevents":
 		body = make([]byte, 0, len(payload)+len(d.Event)+len(d.EventID)+160)
 		body = append(body, `{"specversion":"1.0","source":"postrider","datacontenttype":"application/json","id":`...)
 		body = append(append(append(body, quote(d.EventID)...), `,"type":`...), quote(d.Event)...)
-		body = append(append(body, `,"time":`...), quote(stamp(d.Time))...)
+		body = stamp(append(body, `,"time":`...), d.Time)
 		body = append(append(body, `,"data":`...), payload...)
 		return append(body, '}'), "application/cloudevents+json", nil
 	case "raw":
@@ -45,7 +45,10 @@ func (d Delivery) Body() (body []byte, contentType string, err error) {
 	return nil, "", fmt.Errorf("no envelope is called %q: it is standard, cloudevents or raw", d.Envelope)
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(timestamp) }
+// stamp appends t as a JSON string.
+func stamp(body []byte, t time.Time) []byte {
+	return append(t.UTC().AppendFormat(append(body, '"'), timestamp), '"')
+}
 
 // quote returns s as a JSON string.
 func quote(s string) []byte {

@@ -33,13 +33,25 @@ type exchange[Q request, A any] struct {
 
 	maxInFlight int
 	outbox      *wire.Outbox[A]
+	idle        chan task[Q] // taken by goroutines that have nothing to do
 	mu          sync.Mutex
 	running     map[uint64]context.CancelFunc
 }
 
+// task is one request with its own context.
+type task[Q any] struct {
+	ctx     context.Context
+	request Q
+}
+
+// linger is how long a goroutine without work is kept. A new one for each request would spend a fifteenth of a busy plugin's time on growing its
+// stack to what an HTTP request needs.
+const linger = time.Second
+
 // run returns when the stream has ended and everything that was in flight on it has been cancelled and has returned.
 func (x *exchange[Q, A]) run(ctx context.Context) error {
 	x.outbox = wire.NewOutbox[A]()
+	x.idle = make(chan task[Q])
 	x.running = make(map[uint64]context.CancelFunc)
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
@@ -67,8 +79,8 @@ func (x *exchange[Q, A]) run(ctx context.Context) error {
 }
 
 // start never blocks: it runs on the stream's reader.
-func (x *exchange[Q, A]) start(ctx context.Context, group *sync.WaitGroup, q Q) {
-	ctx, cancel := deadline(ctx, q)
+func (x *exchange[Q, A]) start(stream context.Context, group *sync.WaitGroup, q Q) {
+	ctx, cancel := deadline(stream, q)
 	x.mu.Lock()
 	full := len(x.running) >= x.maxInFlight
 	if !full {
@@ -80,14 +92,38 @@ func (x *exchange[Q, A]) start(ctx context.Context, group *sync.WaitGroup, q Q) 
 		x.outbox.Put(x.failed(q, &pluginv1.Failure{Message: fmt.Sprintf("%s: more than %d requests are in flight", x.name(q), x.maxInFlight)}))
 		return
 	}
-	group.Go(func() {
-		var answer A
-		defer func() { // deferred, because runtime.Goexit runs nothing else
-			x.finish(q.GetId()) // before the answer leaves: the daemon may send the next request after it
-			x.outbox.Put(answer)
-		}()
-		x.answer(x.context(WithTraceparent(ctx, q.GetTraceparent()), q), q, &answer)
-	})
+	t := task[Q]{WithTraceparent(ctx, q.GetTraceparent()), q}
+	select {
+	case x.idle <- t:
+	default:
+		group.Go(func() { x.serve(stream, t) })
+	}
+}
+
+// serve does t, and then what else there is, until the stream ends or there is nothing for a while.
+func (x *exchange[Q, A]) serve(stream context.Context, t task[Q]) {
+	patience := time.NewTimer(linger)
+	defer patience.Stop()
+	for {
+		x.do(t)
+		patience.Reset(linger)
+		select {
+		case t = <-x.idle:
+		case <-patience.C:
+			return
+		case <-stream.Done():
+			return
+		}
+	}
+}
+
+func (x *exchange[Q, A]) do(t task[Q]) {
+	var answer A
+	defer func() { // deferred, because runtime.Goexit runs nothing else
+		x.finish(t.request.GetId()) // before the answer leaves: the daemon may send the next request after it
+		x.outbox.Put(answer)
+	}()
+	x.answer(x.context(t.ctx, t.request), t.request, &answer)
 }
 
 // deadline bounds one request by the time that the daemon gives it.
