@@ -36,8 +36,8 @@ type lane struct {
 	more    bool // there may be something behind tail in the file
 	ready   int  // all that is ready, claimed ones included
 	claims  int
-	limit   int // of claims, since a Handler held one; 0: none
-	growth  int // hand-overs since limit last grew
+	limit   int           // of claims, since a Handler held one; 0: none
+	growth  int           // hand-overs since limit last grew
 	held    bool          // until somebody wakes it
 	resting bool          // until a timer ends
 	backoff time.Duration // how long it rests after the next failure; 0: it has not failed
