@@ -41,7 +41,7 @@ func parsePath(in input) (string, error) {
 	case filepath.IsAbs(text):
 		return filepath.Clean(text), nil
 	}
-	return filepath.Join(in.base, text), nil
+	return filepath.Join(in.dir, text), nil
 }
 
 func parsePaths(in input) ([]string, error) { return parseEach(in, parsePath) }
@@ -57,7 +57,7 @@ func parseEach[T any](in input, parse func(input) (T, error)) ([]T, error) {
 		errs []error
 	)
 	for _, item := range items {
-		one, err := parse(input{item, in.base})
+		one, err := parse(input{item, in.dir})
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -50,7 +50,7 @@ type setting struct {
 // input is a value on its way into the configuration.
 type input struct {
 	strictyaml.Value
-	base string // directory that relative paths are relative to
+	dir string // that relative paths are relative to
 }
 
 // to makes the set function of a setting: the field that it fills, and how to read the value.

@@ -23,10 +23,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/core"
@@ -68,8 +66,13 @@ func Load(paths ...string) (map[string]core.Webhook, error) {
 }
 
 func read(path string) ([]written, error) {
-	parse := map[string]func(string, []byte) ([]written, error){".yaml": parseYAML, ".yml": parseYAML, ".xml": parseXML}[strings.ToLower(filepath.Ext(path))]
-	if parse == nil {
+	var parse func(path string, content []byte) ([]written, error)
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".yaml", ".yml":
+		parse = parseYAML
+	case ".xml":
+		parse = parseXML
+	default:
 		return nil, fmt.Errorf("%s: webhooks are defined in files that end in .yaml, .yml or .xml: rename it", path)
 	}
 	content, err := os.ReadFile(path)
@@ -81,9 +84,6 @@ func read(path string) ([]written, error) {
 	}
 	return parse(path, content)
 }
-
-// payloads says for each word whether a retry resolves the payload again.
-var payloads = map[string]bool{"": false, "frozen": false, "fresh": true}
 
 // check returns the webhook that a definition makes, or all that is wrong with it.
 func (w written) check() (core.Webhook, error) {
@@ -102,20 +102,21 @@ func (w written) check() (core.Webhook, error) {
 	case w.service && w.method == "":
 		wrong("webhook %q: the service has no method: write which of %q makes the payload", w.name, w.class)
 	}
-	for key, value := range map[string]string{"class": w.class, "method": w.method} {
-		if strings.TrimSpace(value) != value {
-			wrong("webhook %q: the %s %q of the service begins or ends with a space: remove it", w.name, key, value)
+	for _, part := range []struct{ key, value string }{{"class", w.class}, {"method", w.method}} {
+		if strings.TrimSpace(part.value) != part.value {
+			wrong("webhook %q: the %s %q of the service begins or ends with a space: remove it", w.name, part.key, part.value)
 		}
 	}
-	fresh, ok := payloads[w.payload]
-	if !ok {
+	switch w.payload {
+	case "", "frozen", "fresh":
+	default:
 		wrong("webhook %q: a payload is frozen or fresh, not %q%s", w.name, w.payload,
-			spelling.DidYouMean(w.payload, slices.DeleteFunc(slices.Sorted(maps.Keys(payloads)), func(word string) bool { return word == "" })))
+			spelling.DidYouMean(w.payload, []string{"frozen", "fresh"}))
 	}
 	return core.Webhook{
 		Name:    w.name,
 		Service: core.Service{Class: w.class, Method: w.method},
-		Fresh:   fresh,
+		Fresh:   w.payload == "fresh",
 		Source:  w.place,
 	}, errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ func Parse(raw json.RawMessage) (Schedule, error) {
 	if err != nil {
 		return Schedule{}, err
 	}
-	for key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if known := keysOf[name]; key != "schedule" && !slices.Contains(known, key) {
 			return Schedule{}, fmt.Errorf("%s: a schedule that is %s has no such key; beside schedule, it takes %s", key, name, strings.Join(known, ", "))
 		}
