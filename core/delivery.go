@@ -22,11 +22,11 @@ const (
 	ulidTimeLength = 10
 )
 
-// DeliveryIDOf returns the id of the delivery of event to subscriber. It is a pure function of both ids (the first 80 bits of a
-// SHA-256), so that every crash and redelivery finds the same delivery.
+// DeliveryIDOf returns the id of the delivery of event to subscriber. It is a pure function of both ids, 130 bits of their
+// SHA-256, so that every crash and redelivery finds the same delivery.
 //
-// An event id that Postrider made is a ULID, which starts with its time; the delivery takes that start over, so that the ids of
-// deliveries made together lie together in an index.
+// An event id that Postrider made is a ULID, which starts with its time; the delivery takes that start over in the place of 50 of the bits, so
+// that the ids of deliveries made together lie together in an index.
 func DeliveryIDOf(event EventID, subscriber SubscriberID) DeliveryID {
 	h := sha256.New()
 	h.Write([]byte(event))
