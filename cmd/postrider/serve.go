@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"runtime/debug"
 
 	"github.com/hashicorp/go-hclog"
@@ -30,12 +29,12 @@ Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the config
 	}
 	file := c.Flags().String("config", "", "the configuration `file` (default: postrider.yaml, if there is one)")
 	listen := c.Flags().String("listen", "", "the `host:port` of the API (default 127.0.0.1:8075)")
-	data := c.Flags().String("data-dir", "", "the `directory` of the database, the admin token and the plugins' sockets (default: data)")
+	dataDir := c.Flags().String("data-dir", "", "the `directory` of the database, the admin token and the plugins' sockets (default: data)")
 	plugins := c.Flags().String("plugin-dir", "", "the `directory` in which every executable file is a plugin (default: plugins, beside the executable)")
 	level := c.Flags().String("log-level", "", "`level` of the log: trace, debug, info, warn, error or off (default: info)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		settings, err := config.Load(*file, a.environ, given(map[string]string{
-			"listen": *listen, "data_dir": *data, "plugin_dir": *plugins, "log.level": *level,
+			"listen": *listen, "data_dir": *dataDir, "plugin_dir": *plugins, "log.level": *level,
 		}))
 		if err != nil {
 			return err
@@ -50,8 +49,7 @@ Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the config
 		if err != nil {
 			return err
 		}
-		err = d.Run(c.Context())
-		return errors.Join(err, d.Close())
+		return d.Run(c.Context())
 	}
 	return c
 }
