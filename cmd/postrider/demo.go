@@ -140,7 +140,7 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 func (d *demo) deliver(ctx context.Context, recipient string) (demoResult, error) {
 	event, notifier := demoEvent, "default"
 	result := demoResult{
-		URL: d.daemon.URL(), DataDir: d.daemon.DataDir(), TokenFile: filepath.Join(d.daemon.DataDir(), "admin-token"), Receiver: recipient,
+		URL: d.daemon.URL(), DataDir: d.daemon.DataDir(), TokenFile: d.daemon.TokenFile(), Receiver: recipient,
 	}
 	subscription := httpapi.ReferenceRequest{Webhook: &httpapi.ReferenceFields{EventName: &event, RecipientURL: &recipient, Metadata: &notifier}}
 	r := client.Request{Method: http.MethodPost, Path: []string{"rest", "V1", "webhook"}, Body: subscription}
@@ -215,7 +215,7 @@ To see retries, 1, 4 and 9 seconds apart, let a second receiver fail three times
   %s listen --fail-first 3
   %s subscriber add %s http://%s/
   %s publish %s --args '{"id":3}'`,
-		d.daemon.URL(), filepath.Join(d.daemon.DataDir(), "admin-token"), quote(d.daemon.DataDir()),
+		d.daemon.URL(), d.daemon.TokenFile(), quote(d.daemon.DataDir()),
 		postrider, demoEvent, postrider, postrider, postrider, demoEvent, defaultListenAddress, postrider, demoEvent)
 }
 

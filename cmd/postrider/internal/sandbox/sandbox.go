@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/postrider/postrider/core/daemon"
 )
 
 // Config says what the daemon is to be.
@@ -161,11 +163,11 @@ func (d *Daemon) await(ctx context.Context) error {
 }
 
 func (d *Daemon) ready(ctx context.Context) bool {
-	address, err := os.ReadFile(filepath.Join(d.DataDir(), "address"))
+	address, err := os.ReadFile(filepath.Join(d.DataDir(), daemon.AddressFile))
 	if err != nil {
 		return false
 	}
-	token, err := os.ReadFile(filepath.Join(d.DataDir(), "admin-token"))
+	token, err := os.ReadFile(d.TokenFile())
 	if err != nil {
 		return false
 	}
@@ -217,6 +219,9 @@ func (d *Daemon) Dir() string { return d.dir }
 
 // DataDir returns its data directory.
 func (d *Daemon) DataDir() string { return filepath.Join(d.dir, "data") }
+
+// TokenFile returns the file that holds its admin token.
+func (d *Daemon) TokenFile() string { return filepath.Join(d.DataDir(), daemon.TokenFile) }
 
 // ConfigFile returns its configuration file.
 func (d *Daemon) ConfigFile() string { return filepath.Join(d.dir, "postrider.yaml") }
