@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -78,7 +79,8 @@ To see retries at work, let it fail: --fail-first 3 answers the first three atte
 
 // serveUntil serves h until ctx ends, and then gives what is in flight a second.
 func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(discard{}, "", 0)}
+	silent := log.New(io.Discard, "", 0) // net/http would tell of connections that others broke
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: silent}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -94,11 +96,6 @@ func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) erro
 	<-failed
 	return nil
 }
-
-// discard swallows what net/http says about connections that others broke.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // showReceived prints a request: when, what, how it was answered, its webhook- headers, its body.
 func (a *app) showReceived(got receiver.Received) {

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is what a build says about itself. `go install …@v1.2.3` and a build from a clone both leave it in the binary.
+// versionInfo is what a build says about itself. `go install …@v1.2.3` and a build from a clone both leave it in the binary.
 type versionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`

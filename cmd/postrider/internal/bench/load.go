@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -173,7 +172,7 @@ func (p *phase) settle(ctx context.Context, started, sending int64) (outcome, er
 	for received < int64(len(p.sent)) && time.Since(progressed) < patience {
 		select {
 		case <-ctx.Done():
-			return outcome{}, errors.Join(ctx.Err())
+			return outcome{}, ctx.Err()
 		case <-tick.C:
 		}
 		if now := p.received.Load(); now != received {

@@ -15,7 +15,7 @@ type Receiver struct {
 	listener net.Listener
 	server   *http.Server
 	served   chan struct{}
-	base     time.Time // arrivals and sends are nanoseconds since
+	epoch    time.Time // arrivals and sends are nanoseconds since
 	phase    atomic.Pointer[phase]
 	phases   int
 }
@@ -36,7 +36,7 @@ func NewReceiver() (*Receiver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the receiver: %w", err)
 	}
-	r := &Receiver{listener: listener, served: make(chan struct{}), base: time.Now()}
+	r := &Receiver{listener: listener, served: make(chan struct{}), epoch: time.Now()}
 	r.server = &http.Server{Handler: r}
 	go func() {
 		defer close(r.served)
@@ -55,7 +55,7 @@ func (r *Receiver) Close() error {
 	return err
 }
 
-func (r *Receiver) now() int64 { return int64(time.Since(r.base)) }
+func (r *Receiver) now() int64 { return int64(time.Since(r.epoch)) }
 
 // begin starts the account of the next phase; what still arrives for earlier ones is not counted any more.
 func (r *Receiver) begin(events int) *phase {

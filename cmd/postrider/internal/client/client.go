@@ -32,9 +32,9 @@ type Config struct {
 
 // Client calls one daemon. It is safe for concurrent use.
 type Client struct {
-	base   *url.URL
-	config Config
-	http   *http.Client
+	address *url.URL
+	config  Config
+	http    *http.Client
 }
 
 // timeout is the longest that one call may take: a page of a thousand dead letters is there sooner.
@@ -42,19 +42,19 @@ const timeout = 30 * time.Second
 
 // New checks the URL. It does not connect.
 func New(c Config) (*Client, error) {
-	base, err := url.Parse(c.URL)
+	address, err := url.Parse(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("the daemon's URL can't be read: %w", err)
 	}
-	if (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
+	if (address.Scheme != "http" && address.Scheme != "https") || address.Host == "" {
 		return nil, fmt.Errorf("the daemon's URL %q is not of the form http://host:port", c.URL)
 	}
-	base.Path = strings.TrimRight(base.Path, "/")
-	return &Client{base: base, config: c, http: &http.Client{Timeout: timeout}}, nil
+	address.Path = strings.TrimRight(address.Path, "/")
+	return &Client{address: address, config: c, http: &http.Client{Timeout: timeout}}, nil
 }
 
 // URL returns where the daemon is.
-func (c *Client) URL() string { return c.base.String() }
+func (c *Client) URL() string { return c.address.String() }
 
 // Token returns what the daemon is called with.
 func (c *Client) Token() string { return c.config.Token }
@@ -70,7 +70,7 @@ type Request struct {
 // Call sends r and decodes the answer into result, which may be nil. An answer that is no success is an error: the daemon's
 // [*httpapi.Problem] is in its chain.
 func (c *Client) Call(ctx context.Context, r Request, result any) error {
-	target := c.base.JoinPath(escape(r.Path)...)
+	target := c.address.JoinPath(escape(r.Path)...)
 	target.RawQuery = r.Query.Encode()
 	var body io.Reader
 	if r.Body != nil {
@@ -103,7 +103,7 @@ func (c *Client) Call(ctx context.Context, r Request, result any) error {
 		return nil
 	}
 	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
-		return fmt.Errorf("the answer of %s to %s %s can't be read: %w", c.base, r.Method, target.Path, err)
+		return fmt.Errorf("the answer of %s to %s %s can't be read: %w", c.address, r.Method, target.Path, err)
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 	if inner := (*url.Error)(nil); errors.As(err, &inner) {
 		if inner.Timeout() {
-			return fmt.Errorf("the daemon at %s did not answer within %s", c.base, timeout)
+			return fmt.Errorf("the daemon at %s did not answer within %s", c.address, timeout)
 		}
 		err = inner.Err // without the method and the URL
 	}
@@ -133,11 +133,11 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 			err = errors.Unwrap(err) // without the name of the call
 		}
 		if c.config.Start != "" {
-			return fmt.Errorf("no daemon answers at %s (%w): start it with `%s`", c.base, err, c.config.Start)
+			return fmt.Errorf("no daemon answers at %s (%w): start it with `%s`", c.address, err, c.config.Start)
 		}
-		return fmt.Errorf("no daemon answers at %s (%w): is it running there?", c.base, err)
+		return fmt.Errorf("no daemon answers at %s (%w): is it running there?", c.address, err)
 	}
-	return fmt.Errorf("no answer from the daemon at %s: %w", c.base, err)
+	return fmt.Errorf("no answer from the daemon at %s: %w", c.address, err)
 }
 
 // answerLimit bounds what is read of an error, in bytes.
@@ -147,21 +147,21 @@ const answerLimit = 256 << 10
 func (c *Client) refused(answer *http.Response) error {
 	content, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit))
 	if err != nil {
-		return fmt.Errorf("the daemon at %s answered %s, and the rest of it got lost: %w", c.base, answer.Status, err)
+		return fmt.Errorf("the daemon at %s answered %s, and the rest of it got lost: %w", c.address, answer.Status, err)
 	}
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	problem := &httpapi.Problem{}
 	if kind != "application/problem+json" || json.Unmarshal(content, problem) != nil {
-		return fmt.Errorf("%s answered %s: is it a Postrider daemon?", c.base, answer.Status)
+		return fmt.Errorf("%s answered %s: is it a Postrider daemon?", c.address, answer.Status)
 	}
 	problem.Status = answer.StatusCode
 	switch {
 	case answer.StatusCode == http.StatusUnauthorized && c.config.Token == "":
 		return &refusal{problem, fmt.Sprintf("the daemon at %s wants a token: give --token or POSTRIDER_TOKEN; "+
-			"its operator finds one in the file admin-token of its data directory", c.base)}
+			"its operator finds one in the file admin-token of its data directory", c.address)}
 	case answer.StatusCode == http.StatusUnauthorized:
 		return &refusal{problem, fmt.Sprintf("the daemon at %s does not know this token: its operator finds the right one "+
-			"in the file admin-token of its data directory", c.base)}
+			"in the file admin-token of its data directory", c.address)}
 	}
 	return &refusal{problem, sentence(problem)}
 }
