@@ -207,6 +207,42 @@ func TestTheCallersContextReachesThePlugin(t *testing.T) {
 	})
 }
 
+func TestARequestThatTimesOutBeforeThePluginIsKnownToBeStuckIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var well atomic.Bool
+		h, _ := newFakeHost(t, Config{HealthInterval: time.Hour}, map[string]func() (*fake, error){"web": func() (*fake, error) {
+			f := &fake{describes: notifier("web")}
+			f.health = func(ctx context.Context) error {
+				if well.Load() {
+					return nil
+				}
+				return f.lives(ctx, nil)
+			}
+			f.notify = func(ctx context.Context, _ sdk.Delivery) (sdk.Outcome, error) {
+				return sdk.Outcome{}, f.lives(ctx, nil)
+			}
+			return f, nil
+		}})
+		running(t, h)
+		notify := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := h.Notify(ctx, to("web", "dlv_1"))
+			return err
+		}
+		held := mustBeHeld(t, notify())
+		if isClosed(awake(held)) {
+			t.Error("awake though the plugin answers nothing")
+		}
+		well.Store(true)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if err := notify(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a plugin that is well, but slow: got %v, want the deadline's error", err)
+		}
+	})
+}
+
 func TestErrorsSayWhetherTryingAgainHelps(t *testing.T) {
 	var answer error
 	h, _ := newFakeHost(t, Config{}, map[string]func() (*fake, error){"shop": always(&fake{
@@ -290,7 +326,7 @@ func BenchmarkNotify(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := newWorker("web", time.Second)
+	w := newWorker("web", Config{RestartDelay: time.Second, HealthTimeout: time.Second})
 	w.become(d, share{names: []string{"web"}})
 	w.gate.open(f, 256)
 	h, err := New(Config{})

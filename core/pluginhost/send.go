@@ -21,7 +21,7 @@ func (w *worker) send(ctx context.Context, key string, ask func(context.Context,
 		return held
 	}
 	err := ask(ctx, p)
-	if w.lost(err) {
+	if w.lost(p, err) {
 		held = w.gone(p, key)
 		w.gate.leave()
 		return held
@@ -48,7 +48,7 @@ func (w *worker) sendAlone(ctx context.Context, key string, ask func(context.Con
 	started := time.Now()
 	err := ask(ctx, p)
 	took := time.Since(started)
-	if !w.lost(err) {
+	if !w.lost(p, err) {
 		if !errors.Is(err, context.Canceled) { // else nobody waited to see whether the process lives
 			w.suspects.clear(key)
 		}
@@ -64,10 +64,25 @@ func (w *worker) sendAlone(ctx context.Context, key string, ask func(context.Con
 	return held
 }
 
-// lost reports whether err means that nobody will ever know what became of the request: its process crashed, or doesn't answer at all and is about
-// to be killed.
-func (w *worker) lost(err error) bool {
-	return err != nil && (errors.Is(err, host.ErrCrashed) || errors.Is(err, host.ErrStopping) || errors.Is(err, context.DeadlineExceeded) && w.silent.Load())
+// lost reports whether err means that nobody will ever know what became of the request: its process p crashed, or doesn't answer at all and is
+// about to be killed.
+func (w *worker) lost(p process, err error) bool {
+	switch {
+	case errors.Is(err, host.ErrCrashed), errors.Is(err, host.ErrStopping):
+		return true
+	case errors.Is(err, context.DeadlineExceeded):
+		return w.silent.Load() || !w.responds(p)
+	}
+	return false
+}
+
+// responds reports whether p answers a health check. A deadline may well be shorter than the time in which supervision finds out that a process is
+// stuck, and a receiver must not lose an attempt by that.
+func (w *worker) responds(p process) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), w.patience)
+	defer cancel()
+	err := p.Health(ctx)
+	return err == nil || answered(err)
 }
 
 // gone makes a request a suspect whose process p is gone, and returns the Held that waits for the next one.

@@ -35,7 +35,7 @@ func (h *Host) Start(ctx context.Context) error {
 	workers := make([]*worker, len(files))
 	var launches sync.WaitGroup
 	for i, file := range files {
-		workers[i] = newWorker(file, h.config.RestartDelay)
+		workers[i] = newWorker(file, h.config)
 		launches.Go(func() { h.meet(ctx, workers[i]) })
 	}
 	launches.Wait()
@@ -99,7 +99,7 @@ func (h *Host) arrange(ctx context.Context, workers []*worker) ([]*worker, error
 	}
 	for _, w := range workers[:len(workers):len(workers)] {
 		if known, _ := w.identity(); known != nil {
-			workers = append(workers, w.spread(known, p.shares[known.Name])...)
+			workers = append(workers, w.spread(known, p.shares[known.Name], h.config)...)
 		}
 	}
 

@@ -169,7 +169,7 @@ func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
 		return err
 	}
 	if known == nil {
-		for _, sibling := range w.spread(d, p.shares[d.Name]) {
+		for _, sibling := range w.spread(d, p.shares[d.Name], h.config) {
 			h.workers = append(h.workers, sibling)
 			h.watchers.Go(func() { h.supervise(ctx, sibling) })
 		}

@@ -21,6 +21,7 @@ const (
 // supervise.go.
 type worker struct {
 	file     string
+	patience time.Duration // for the answer to a health check
 	gate     gate
 	suspects suspects
 
@@ -41,8 +42,8 @@ type worker struct {
 	starts int
 }
 
-func newWorker(file string, longestDelay time.Duration) *worker {
-	w := &worker{file: file, state: stateStarting, pace: pace{longest: longestDelay}}
+func newWorker(file string, c Config) *worker {
+	w := &worker{file: file, patience: c.HealthTimeout, state: stateStarting, pace: pace{longest: c.RestartDelay}}
 	w.gate.why = w.String() + " is starting"
 	return w
 }
@@ -80,10 +81,10 @@ func (w *worker) is(state, reason string) {
 }
 
 // spread gives the worker the first of its plugin's shares, and returns new workers for the others.
-func (w *worker) spread(d *description, shares []share) (siblings []*worker) {
+func (w *worker) spread(d *description, shares []share, c Config) (siblings []*worker) {
 	w.become(d, shares[0])
 	for _, s := range shares[1:] {
-		sibling := newWorker(w.file, w.pace.longest)
+		sibling := newWorker(w.file, c)
 		sibling.become(d, s)
 		siblings = append(siblings, sibling)
 	}
