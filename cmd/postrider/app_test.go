@@ -124,6 +124,7 @@ func TestAWrongCommandLineExitsWith2AndSaysWhatIsWrong(t *testing.T) {
 		{"listen --status 99", "--status 99"},
 		{"bench --events 0", "at least 1"},
 		{"delivery list --limit x", "--limit"},
+		{"dead-letter list --limit -1", "--limit"},
 	} {
 		r := terminal{t: t}.run(strings.Fields(test.line)...)
 		if r.status != exitUsage {
@@ -361,6 +362,42 @@ func TestShowsADeliveryWithItsAttempts(t *testing.T) {
 	if strings.Contains(got, "\x1b") {
 		t.Error("a receiver's answer reached the terminal with its control characters")
 	}
+}
+
+func TestAttemptsHaveNoColumnInWhichThereIsNothing(t *testing.T) {
+	attempts := []httpapi.Attempt{{Number: 1, Outcome: "retry", Reason: "no order 99"}, {Number: 2, Outcome: "delivered"}}
+	d := newFakeDaemon(t, map[string]any{"GET /v1/dead-letters/evt_1": httpapi.DeadLetter{ID: "evt_1", Kind: "event", Attempts: attempts}})
+	got := d.terminal(t).mustRun("dead-letter", "show", "evt_1")
+	contains(t, got, "#   STARTED", "TOOK", "OUTCOME     REASON\n", "retry       no order 99\n", "delivered\n")
+	for _, header := range []string{"STATUS", "ANSWER"} {
+		if strings.Contains(got, header) {
+			t.Errorf("no attempt has anything under %s, which is shown:\n%s", header, got)
+		}
+	}
+}
+
+func TestADeadEventSaysWhereItsReasonIs(t *testing.T) {
+	d := newFakeDaemon(t, map[string]any{"GET /v1/events/evt_1": httpapi.EventStatus{ID: "evt_1", Event: "a.b", State: "dead"}})
+	contains(t, d.terminal(t).mustRun("event", "show", "evt_1"), "dead: `postrider dead-letter show evt_1` says why")
+}
+
+func TestWhyAPluginIsNotRunningStandsBehindTheTable(t *testing.T) {
+	d := newFakeDaemon(t, map[string]any{"GET /v1/plugins": httpapi.Page[httpapi.Plugin]{Items: []httpapi.Plugin{
+		{Name: "http", File: "/p/notifier-http", Role: "notifier", Version: "1.0.0", State: "running", PID: 7},
+		{Name: "notes", File: "/p/notes", State: "broken", Reason: "/p/notes is not a program that this machine can run"},
+	}}})
+	contains(t, d.terminal(t).mustRun("plugin", "list"),
+		"http    notifier   1.0.0     running   7     0           0          notifier-http\n",
+		"notes                        broken          0           0          notes           /p/notes is not a program that this machine can run\n")
+}
+
+func TestNothingToReplayOrPurgeIsSaidInWords(t *testing.T) {
+	d := newFakeDaemon(t, map[string]any{
+		"POST /v1/dead-letters/replay":    httpapi.Replayed{Replayed: []string{}},
+		"GET /v1/dead-letters?limit=1000": httpapi.Page[httpapi.DeadLetter]{Items: []httpapi.DeadLetter{}},
+	})
+	contains(t, d.terminal(t).mustRun("dead-letter", "replay", "--all"), "There was nothing to replay.")
+	contains(t, d.terminal(t).mustRun("dead-letter", "purge", "--all"), "There was nothing to purge.")
 }
 
 func TestNumbersAreGrouped(t *testing.T) {

@@ -63,13 +63,13 @@ func checkSelected(c *cobra.Command, ids []string, s selection, all bool) error 
 func (a *app) deadLetterList() *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List dead letters, the newest first", Args: takes()}
 	to, asJSON, which := connectionFlags(c), jsonFlag(c), selectionFlags(c)
-	limit := c.Flags().Int("limit", defaultLimit, "show at most `N`; 0 shows all")
+	limit := c.Flags().Uint("limit", defaultLimit, "show at most `N`; 0 shows all")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		daemon, err := a.connect(to)
 		if err != nil {
 			return err
 		}
-		page, err := which.list(c.Context(), daemon, *limit)
+		page, err := which.list(c.Context(), daemon, int(*limit))
 		if err != nil {
 			return err
 		}
@@ -209,9 +209,12 @@ func (a *app) deadLetterPurge() *cobra.Command {
 		if *asJSON {
 			return a.printJSON(map[string][]string{"purged": purged})
 		}
-		if len(purged) == 1 {
+		switch len(purged) {
+		case 0:
+			a.sayf("There was nothing to purge.")
+		case 1:
 			a.sayf("1 dead letter is gone.")
-		} else {
+		default:
 			a.sayf("%s dead letters are gone.", thousands(len(purged)))
 		}
 		return nil

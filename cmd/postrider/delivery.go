@@ -34,14 +34,14 @@ func (a *app) deliveryList() *cobra.Command {
 	eventID := c.Flags().String("event-id", "", "only those of the event with this `id`")
 	subscriber := c.Flags().Int64("subscriber", 0, "only those to the subscriber with this `number`")
 	state := c.Flags().String("state", "", "only those that are pending, scheduled, delivered or dead")
-	limit := c.Flags().Int("limit", defaultLimit, "show at most `N`; 0 shows all")
+	limit := c.Flags().Uint("limit", defaultLimit, "show at most `N`; 0 shows all")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		daemon, err := a.connect(to)
 		if err != nil {
 			return err
 		}
 		query := filters(map[string]string{"event": *event, "event_id": *eventID, "state": *state}, *subscriber)
-		page, err := client.List[httpapi.Delivery](c.Context(), daemon, client.Request{Path: []string{"v1", "deliveries"}, Query: query}, *limit)
+		page, err := client.List[httpapi.Delivery](c.Context(), daemon, client.Request{Path: []string{"v1", "deliveries"}, Query: query}, int(*limit))
 		if err != nil {
 			return err
 		}
@@ -152,6 +152,7 @@ func (a *app) printAttempts(attempts []httpapi.Attempt) {
 		t.add(strconv.Itoa(at.Number), at.Started.Local().Format("2006-01-02 15:04:05.000"), milliseconds(at.DurationMS), at.Outcome, status,
 			at.Reason, excerpt(at.Excerpt))
 	}
+	t.dropEmpty()
 	a.print(t)
 }
 
@@ -214,8 +215,10 @@ func (a *app) printReplayed(r httpapi.Replayed, asJSON bool) error {
 		}
 	} else if len(r.Replayed) == 1 {
 		a.sayf("%s is back at work.", printable(r.Replayed[0]))
-	} else if len(r.Replayed) > 0 || len(r.Failed) == 0 {
+	} else if len(r.Replayed) > 1 {
 		a.sayf("%s are back at work.", thousands(len(r.Replayed)))
+	} else if len(r.Failed) == 0 {
+		a.sayf("There was nothing to replay.")
 	}
 	switch len(r.Failed) {
 	case 0:

@@ -34,7 +34,7 @@ func (a *app) eventShow() *cobra.Command {
 		f.add("event", e.ID)
 		f.add("name", e.Event)
 		f.add("accepted", moment(e.Accepted))
-		f.add("state", eventState(e.State))
+		f.add("state", eventState(e))
 		f.add("arguments", string(e.Arguments))
 		f.add("payload", string(e.Payload))
 		a.printFacts(f)
@@ -48,14 +48,14 @@ func (a *app) eventShow() *cobra.Command {
 }
 
 // eventState explains the words of states that don't explain themselves.
-func eventState(state string) string {
-	switch state {
+func eventState(e httpapi.EventStatus) string {
+	switch e.State {
 	case "accepted":
 		return "accepted: waits for its payload"
 	case "unwanted":
 		return "unwanted: nobody subscribed to it"
 	case "dead":
-		return "dead: `postrider dead-letter show` says why"
+		return "dead: `postrider dead-letter show " + e.ID + "` says why"
 	}
-	return state
+	return e.State
 }

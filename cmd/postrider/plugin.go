@@ -32,19 +32,16 @@ func (a *app) pluginList() *cobra.Command {
 			a.sayf("No plugins: the daemon's plugin directory holds none.")
 			return nil
 		}
-		t := table{header: []string{"NAME", "ROLE", "VERSION", "STATE", "PID", "IN FLIGHT", "RESTARTS", "FILE"}}
+		t := table{header: []string{"NAME", "ROLE", "VERSION", "STATE", "PID", "IN FLIGHT", "RESTARTS", "FILE", ""}}
 		for _, p := range page.Items {
-			name, state, pid := p.Name, p.State, ""
+			name, pid := p.Name, ""
 			if p.Notifier != "" && p.Notifier != p.Name {
 				name += " (" + p.Notifier + ")"
-			}
-			if p.Reason != "" {
-				state += ": " + p.Reason
 			}
 			if p.PID != 0 {
 				pid = strconv.Itoa(p.PID)
 			}
-			t.add(name, p.Role, p.Version, state, pid, strconv.Itoa(p.InFlight), strconv.Itoa(p.Restarts), filepath.Base(p.File))
+			t.add(name, p.Role, p.Version, p.State, pid, strconv.Itoa(p.InFlight), strconv.Itoa(p.Restarts), filepath.Base(p.File), p.Reason)
 		}
 		a.print(t)
 		return nil
