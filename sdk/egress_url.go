@@ -71,7 +71,7 @@ func (e *Egress) checkHost(host string) error {
 	return nil
 }
 
-// checkLocalhost permits the name where both loopback addresses, or at least the one that everybody means, are permitted.
+// checkLocalhost permits the name where 127.0.0.1, which everybody means by it, is permitted. Should it resolve to ::1, the dial checks that.
 func (e *Egress) checkLocalhost(host string) error {
 	if e.check(netip.AddrFrom4([4]byte{127, 0, 0, 1})) == nil {
 		return nil

@@ -12,7 +12,7 @@ func (p *Plugin) introduce(w io.Writer) {
 	file := filepath.Base(os.Args[0])
 	fmt.Fprintf(w, "%s %s: a %s plugin for Postrider.\n\n", p.name, p.version, p.role())
 	fmt.Fprintf(w, "The daemon starts it; it does nothing by itself. Copy the file %s into the daemon's plugin directory\n", file)
-	fmt.Fprintf(w, "(plugin_dir in postrider.yaml), start the daemon, and see `postrider plugin`.\n")
+	fmt.Fprintf(w, "(plugin_dir in postrider.yaml), start the daemon, and see `postrider plugin list`.\n")
 	if p.resolver {
 		fmt.Fprintf(w, "\nServices it offers, with the JSON Schema of their arguments:\n")
 		for _, s := range p.services {

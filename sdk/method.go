@@ -30,7 +30,7 @@ type description string
 
 func (d description) applyMethod(s *service) { s.description = string(d) }
 
-// Description documents a [Method], in a sentence that `postrider plugin` and the API show.
+// Description documents a [Method], in a sentence that GET /v1/services and `postrider service list --json` show.
 func Description(text string) MethodOption { return description(text) }
 
 // Method offers f as the service class::method. The named arguments are the fields of A, a struct, by their JSON tags: a field is required

@@ -158,7 +158,8 @@ func (p *Plugin) Resolve(ctx context.Context, class, method, arguments string) (
 	return string(payload), err
 }
 
-// Notify makes one attempt of a delivery. Where d leaves out an ID, Attempt, Event, EventID, Time, Payload or Envelope, it gets one.
+// Notify makes one attempt of a delivery. Where d leaves out an ID, Attempt, Event, EventID, Time, Payload, Subscriber or Envelope, it gets
+// one.
 func (p *Plugin) Notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 	if err := p.ready(ctx); err != nil {
 		return sdk.Outcome{}, err
@@ -196,6 +197,3 @@ func (p *Plugin) Health(ctx context.Context) error {
 	}
 	return p.process.Health(ctx)
 }
-
-// Process returns the host's end of the plugin, for what else there is to test.
-func (p *Plugin) Process() *host.Process { return p.process }
