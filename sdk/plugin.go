@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/postrider/postrider/sdk/internal/schema"
+	"github.com/postrider/postrider/sdk/internal/wire"
 )
 
 // DefaultMaxInFlight is how many calls run at once in a plugin that doesn't say otherwise.
@@ -34,8 +34,6 @@ type Option interface{ apply(*Plugin) }
 type optionFunc func(*Plugin)
 
 func (f optionFunc) apply(p *Plugin) { f(p) }
-
-var pluginName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`)
 
 // NewResolver makes the plugin that [ServeResolver] serves. Its error says everything that is wrong with the options.
 func NewResolver(name, version string, options ...Option) (*Plugin, error) {
@@ -65,7 +63,7 @@ func NewNotifier(name, version string, n Notifier, options ...Option) (*Plugin, 
 
 func newPlugin(name, version string, options []Option) *Plugin {
 	p := &Plugin{name: name, version: version, byName: make(map[serviceName]*service), maxInFlight: DefaultMaxInFlight}
-	if !pluginName.MatchString(name) {
+	if !wire.IsName(name) {
 		p.problem("the name %q must consist of letters, digits, \"-\" and \"_\", and start with a letter or a digit", name)
 	}
 	if strings.TrimSpace(version) == "" {
@@ -99,8 +97,8 @@ func (p *Plugin) role() string {
 // [DefaultMaxInFlight].
 func MaxInFlight(n int) Option {
 	return optionFunc(func(p *Plugin) {
-		if n < 1 || n > 1<<16 {
-			p.problem("MaxInFlight(%d): it must be 1 to 65536", n)
+		if n < 1 || n > wire.MostInFlight {
+			p.problem("MaxInFlight(%d): it must be 1 to %d", n, wire.MostInFlight)
 			return
 		}
 		p.maxInFlight = n

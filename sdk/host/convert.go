@@ -32,11 +32,11 @@ func descriptionFrom(r *pluginv1.DescribeResponse) (Description, error) {
 	default:
 		return d, fmt.Errorf("its role is %v: it must be a resolver or a notifier", r.GetRole())
 	}
-	if !nameIsGood(d.Name) {
+	if !wire.IsName(d.Name) {
 		return d, fmt.Errorf("its name is %q: it must consist of letters, digits, \"-\" and \"_\"", d.Name)
 	}
-	if d.MaxInFlight < 1 || d.MaxInFlight > 1<<16 {
-		return d, fmt.Errorf("its max_in_flight is %d: it must be 1 to 65536", d.MaxInFlight)
+	if d.MaxInFlight < 1 || d.MaxInFlight > wire.MostInFlight {
+		return d, fmt.Errorf("its max_in_flight is %d: it must be 1 to %d", d.MaxInFlight, wire.MostInFlight)
 	}
 	if err := checkSchema("configuration", d.ConfigSchema); err != nil {
 		return d, err
@@ -55,16 +55,6 @@ func descriptionFrom(r *pluginv1.DescribeResponse) (Description, error) {
 		d.Services = append(d.Services, service)
 	}
 	return d, nil
-}
-
-func nameIsGood(name string) bool {
-	for i, c := range []byte(name) {
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !letter && (i == 0 || c != '-' && c != '_') {
-			return false
-		}
-	}
-	return name != ""
 }
 
 func checkSchema(of string, raw []byte) error {

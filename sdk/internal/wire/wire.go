@@ -1,5 +1,5 @@
-// Package wire holds what both ends of the plugin protocol must agree on beside proto/plugin.proto: the handshake, the limits, and how
-// what waits for a stream is put into messages.
+// Package wire holds what both ends of the plugin protocol must agree on beside proto/plugin.proto: the handshake, the limits, what a plugin
+// may be called, and how what waits for a stream is put into messages.
 package wire
 
 // What go-plugin's handshake is made of. The cookie keeps a plugin that is started by hand from waiting for a daemon; it is no secret.
@@ -12,6 +12,20 @@ const (
 
 // LogLevelVariable tells the plugin, by hclog's name, which log lines are worth sending.
 const LogLevelVariable = "POSTRIDER_LOG_LEVEL"
+
+// MostInFlight is the highest max_in_flight that a plugin may describe.
+const MostInFlight = 1 << 16
+
+// IsName reports whether a plugin may be called that: letters, digits, "-" and "_", a letter or a digit first.
+func IsName(name string) bool {
+	for i, c := range []byte(name) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && (i == 0 || c != '-' && c != '_') {
+			return false
+		}
+	}
+	return name != ""
+}
 
 const (
 	// MaxMessage is the largest message of a stream, in bytes. It leaves room for a payload of 4 MiB, for what else is in a request, and
