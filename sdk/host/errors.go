@@ -12,7 +12,7 @@ var (
 	// ErrTooLarge is the error of a payload, or arguments, over [sdk.MaxPayload], on the way to the plugin or back.
 	ErrTooLarge = errors.New("too large to cross between daemon and plugin")
 
-	// ErrStopping is the error of a request that came after [Process.Drain]; the plugin never saw it.
+	// ErrStopping is the error of a request that came after [Process.Close]; the plugin never saw it.
 	ErrStopping = errors.New("the plugin is being stopped")
 )
 

@@ -21,7 +21,7 @@ type Config struct {
 	Path string
 
 	// SocketDir is an existing directory, 0700, that holds the plugin's socket, which Launch's process removes when it ends. What a killed
-	// daemon left behind is the caller's to wipe. The path may have 80 characters. "": a temporary directory.
+	// daemon left behind is the caller's to wipe. The path may have [MaxSocketDir] bytes. "": a temporary directory.
 	SocketDir string
 
 	// Env is the plugin's whole environment, beside what the handshake adds. The daemon's own is not inherited.

@@ -16,8 +16,9 @@ import (
 	"github.com/postrider/postrider/sdk/internal/wire"
 )
 
-// maxSocketDir leaves room for "/plugin1234567890" in the 107 bytes that a Unix socket's path may have.
-const maxSocketDir = 107 - len("/plugin") - 12
+// MaxSocketDir is the longest path of [Config].SocketDir, in bytes. It leaves room for "/plugin1234567890" in the 107 bytes that a Unix socket's
+// path may have (unix(7)).
+const MaxSocketDir = 107 - len("/plugin") - 12
 
 // Launch starts the plugin, in a process group of its own, shakes hands (AutoMTLS), asks it what it is and opens its stream. When ctx ends
 // before that, the process is killed. What is wrong with the file is a [*LaunchError].
@@ -159,9 +160,9 @@ func socketDir(dir string) (string, func(), error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if len(absolute) > maxSocketDir {
+	if len(absolute) > MaxSocketDir {
 		return "", nil, fmt.Errorf("the socket directory %s has a path of %d characters: Unix sockets allow %d, so choose a shorter one",
-			absolute, len(absolute), maxSocketDir)
+			absolute, len(absolute), MaxSocketDir)
 	}
 	return absolute, func() {}, nil
 }

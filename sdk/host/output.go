@@ -25,16 +25,17 @@ type output struct {
 	handshakeReader *io.PipeReader
 	handshakeWriter *io.PipeWriter
 
+	given hclog.Logger // that of Config
+
 	mu        sync.Mutex
-	logger    hclog.Logger
-	base      hclog.Logger
-	line      string // the handshake
+	logger    hclog.Logger // given, with the plugin's name
+	line      string       // the handshake
 	hasLine   bool
 	lastLines []string // what it said last
 }
 
 func newOutput(logger hclog.Logger, path string) *output {
-	o := &output{base: logger, logger: logger.With("plugin", filepath.Base(path))}
+	o := &output{given: logger, logger: logger.With("plugin", filepath.Base(path))}
 	o.handshakeReader, o.handshakeWriter = io.Pipe()
 	return o
 }
@@ -43,7 +44,7 @@ func newOutput(logger hclog.Logger, path string) *output {
 func (o *output) named(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.logger = o.base.With("plugin", name)
+	o.logger = o.given.With("plugin", name)
 }
 
 // handshake returns the first line of standard output, and whether there was one.

@@ -167,8 +167,8 @@ func (p *Process) Notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, erro
 	return outcome, nil
 }
 
-// Drain refuses new requests with [ErrStopping], and waits until those in flight are answered, the process has ended, or ctx has.
-func (p *Process) Drain(ctx context.Context) error {
+// drain refuses new requests with [ErrStopping], and waits until those in flight are answered, the process has ended, or ctx has.
+func (p *Process) drain(ctx context.Context) error {
 	p.gate.close()
 	select {
 	case <-p.gate.idle:
@@ -180,10 +180,10 @@ func (p *Process) Drain(ctx context.Context) error {
 	}
 }
 
-// Close drains until ctx ends, asks the process to end, and kills it if it hasn't after [Config].StopGrace. It returns when the process is
-// gone. Its error is that of Drain: what was cut off. Closing twice is fine.
+// Close refuses new requests with [ErrStopping], waits for those in flight until ctx ends, asks the process to end, and kills it if it
+// hasn't after [Config].StopGrace. It returns when the process is gone. Its error says what was cut off. Closing twice is fine.
 func (p *Process) Close(ctx context.Context) error {
-	err := p.Drain(ctx)
+	err := p.drain(ctx)
 	p.stopping()
 	p.terminate()
 	grace := time.NewTimer(p.config.StopGrace)

@@ -7,6 +7,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -79,7 +80,7 @@ func run(ctx context.Context, tool string, file *descriptorpb.FileDescriptorProt
 		return err
 	}
 	if response.Error != nil {
-		return fmt.Errorf("%s", response.GetError())
+		return errors.New(response.GetError())
 	}
 	for _, f := range response.GetFile() {
 		if err := os.WriteFile(filepath.Join(target, f.GetName()), []byte(f.GetContent()), 0o644); err != nil {

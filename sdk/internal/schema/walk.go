@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -50,11 +51,11 @@ func (w walk) checkType(s *jsonschema.Schema, value any, path string) *Mismatch 
 }
 
 func (w walk) checkObject(s *jsonschema.Schema, object map[string]any, path string) *Mismatch {
-	for _, name := range sortedKeys(object) {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
 		property, known := s.Properties[name]
 		if !known && isFalse(s.AdditionalProperties) && len(s.PatternProperties) == 0 {
 			what := fmt.Sprintf("there is no %s %q", w.noun, join(path, name))
-			if names := sortedKeys(s.Properties); len(names) == 0 {
+			if names := slices.Sorted(maps.Keys(s.Properties)); len(names) == 0 {
 				what += ": none are taken"
 			} else {
 				what += ": there are " + strings.Join(names, ", ")
@@ -85,7 +86,7 @@ func (w walk) checkObject(s *jsonschema.Schema, object map[string]any, path stri
 
 // isFalse reports whether the schema accepts nothing, which jsonschema-go represents as not:{}.
 func isFalse(s *jsonschema.Schema) bool {
-	return s != nil && s.Not != nil && len(sortedKeys(s.Not.Properties)) == 0 && s.Not.Type == "" && s.Not.Types == nil && s.Not.Not == nil
+	return s != nil && s.Not != nil && len(s.Not.Properties) == 0 && s.Not.Type == "" && s.Not.Types == nil && s.Not.Not == nil
 }
 
 func typeOf(value any) string {
@@ -130,13 +131,4 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
