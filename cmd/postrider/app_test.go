@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/postrider/postrider/core/daemon"
 	"github.com/postrider/postrider/core/httpapi"
 )
 
@@ -389,6 +391,27 @@ func TestWhyAPluginIsNotRunningStandsBehindTheTable(t *testing.T) {
 	contains(t, d.terminal(t).mustRun("plugin", "list"),
 		"http    notifier   1.0.0     running   7     0           0          notifier-http\n",
 		"notes                        broken          0           0          notes           /p/notes is not a program that this machine can run\n")
+}
+
+func TestADamagedDatabaseIsNotBlamedOnADaemonThatWasKilled(t *testing.T) {
+	dir := t.TempDir()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{daemon.AddressFile: address + "\n", daemon.DatabaseFile: strings.Repeat("no database ", 1000)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := terminal{t: t}.run("db", "check", "--data-dir", dir)
+	if r.status != exitError || strings.Contains(r.stderr, "a daemon listens") {
+		t.Errorf("got exit status %d and %q", r.status, r.stderr)
+	}
 }
 
 func TestNothingToReplayOrPurgeIsSaidInWords(t *testing.T) {

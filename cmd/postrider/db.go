@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -28,7 +30,7 @@ while it runs, queue, delivery and dead-letter ask it.`,
 	return c
 }
 
-// database is the flags that say which data directory.
+// databaseFlags are those that say which data directory.
 func databaseFlags(c *cobra.Command) *connection {
 	var of connection
 	c.Flags().StringVar(&of.dataDir, "data-dir", "", "the data `directory` (default: the configuration's)")
@@ -51,10 +53,19 @@ func (a *app) openDatabase(of *connection) (db *bolt.DB, path string, err error)
 	if err == nil {
 		return db, path, nil
 	}
-	if content, readErr := os.ReadFile(filepath.Join(dir, daemon.AddressFile)); readErr == nil {
+	if content, readErr := os.ReadFile(filepath.Join(dir, daemon.AddressFile)); readErr == nil && answers(strings.TrimSpace(string(content))) {
 		return nil, path, fmt.Errorf("%w; db commands want the file to themselves, and a daemon listens on %s", err, oneLine(string(content)))
 	}
 	return nil, path, err
+}
+
+// answers reports whether something listens there: a daemon that was killed leaves its address behind.
+func answers(address string) bool {
+	c, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
 }
 
 func (a *app) dbCheck() *cobra.Command {
