@@ -59,7 +59,7 @@ type Plugins interface {
 	Services() []core.OfferedService
 	Plugins() []core.PluginStatus
 	CheckArguments(s core.Service, arguments json.RawMessage) error // nil where nobody offers the service now
-	CheckSubscriber(s core.Subscriber) error                        // its notifier, settings and URL
+	CheckSubscriber(s core.Subscriber) error                        // its notifier, url and settings
 }
 
 // Config is what the API stands on. All of it is required, except what says otherwise.
@@ -73,7 +73,7 @@ type Config struct {
 	Replayer    Replayer
 	Catalog     Catalog
 	Plugins     Plugins
-	Ready       func() []string // why the daemon can't do its work now, for people; empty: it can. nil: it always can
+	Unready     func() []string // why the daemon can't do its work now, for people; empty: it can. nil: it always can
 	Logger      hclog.Logger    // nil: no log
 }
 
@@ -91,8 +91,8 @@ func New(c Config) http.Handler {
 	if c.BodyLimit <= 0 {
 		c.BodyLimit = DefaultBodyLimit
 	}
-	if c.Ready == nil {
-		c.Ready = func() []string { return nil }
+	if c.Unready == nil {
+		c.Unready = func() []string { return nil }
 	}
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()

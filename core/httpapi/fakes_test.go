@@ -222,7 +222,7 @@ func (plugins) CheckSubscriber(s core.Subscriber) error {
 		return core.Invalidf("notifier", "no notifier is called %q", s.Notifier)
 	}
 	if !strings.HasPrefix(s.URL, "https://") {
-		return core.Invalidf("recipient_url", "the URL %q is not https", s.URL) // the reference's word will do
+		return core.Invalidf("url", "the URL %q is not https", s.URL)
 	}
 	return nil
 }
@@ -246,7 +246,7 @@ func newDaemon() *daemon {
 			{Name: "sales.order.refunded", Service: core.Service{Class: "Refunds", Method: "get"}, Source: "webhooks.yaml:5"},
 		},
 		Plugins: plugins{},
-		Ready:   func() []string { return d.reasons },
+		Unready: func() []string { return d.reasons },
 	})
 	return d
 }

@@ -90,37 +90,19 @@ var referenceWords = map[string]string{
 	"enabled":  "status",
 }
 
-// inReferenceWords gives the fields that err names the names that a client of the reference routes knows.
+// inReferenceWords gives the fields that err names the names that a client of the reference routes knows. Errors about anything but bad input stay
+// as they are.
 func inReferenceWords(err error) error {
-	return renamed(err, func(field string) string {
-		if word, ok := referenceWords[field]; ok {
-			return "webhook." + word
-		}
-		return field
-	})
-}
-
-// inOwnWords gives the fields that err names the names of [SubscriberFields]: the domain knows the words of both.
-func inOwnWords(err error) error {
-	return renamed(err, func(field string) string {
-		for own, word := range referenceWords {
-			if word == field {
-				return own
-			}
-		}
-		return field
-	})
-}
-
-// renamed renames the fields that an error about bad input names; other errors stay as they are.
-func renamed(err error, rename func(field string) string) error {
 	fields := invalidFields(err)
 	if len(fields) == 0 {
 		return err
 	}
 	all := make([]error, len(fields))
 	for i, f := range fields {
-		all[i] = core.Invalidf(rename(f.Field), "%s", f.Message)
+		if word, ok := referenceWords[f.Field]; ok {
+			f.Field = "webhook." + word
+		}
+		all[i] = core.Invalidf(f.Field, "%s", f.Message)
 	}
 	return errors.Join(all...)
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -33,7 +34,7 @@ func queryOf(r *http.Request, known ...string) *query {
 		q.err = core.Invalidf("", "the query of the URL can't be read: %s", err)
 		return q
 	}
-	for name := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(known, name) {
 			q.refuse(name, "there is no parameter %q here: there is %s", name, strings.Join(known, ", "))
 		}

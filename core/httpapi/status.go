@@ -18,7 +18,7 @@ func (a *api) health(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *api) ready(w http.ResponseWriter, _ *http.Request) error {
-	if reasons := a.Ready(); len(reasons) > 0 {
+	if reasons := a.Unready(); len(reasons) > 0 {
 		return answer(w, http.StatusServiceUnavailable, Ready{Status: "not ready", Reasons: reasons})
 	}
 	return answer(w, http.StatusOK, Ready{Status: "ready"})

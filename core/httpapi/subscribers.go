@@ -158,9 +158,7 @@ func (a *api) apply(s *core.Subscriber, fields SubscriberFields) error {
 		}
 	}
 	if isNew || fields.URL != nil || fields.Notifier != nil || fields.Settings != nil {
-		if err := a.Plugins.CheckSubscriber(*s); err != nil {
-			return inOwnWords(err)
-		}
+		return a.Plugins.CheckSubscriber(*s)
 	}
 	return nil
 }

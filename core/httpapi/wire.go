@@ -260,14 +260,14 @@ type SortOrder struct {
 type Flag bool
 
 // UnmarshalJSON reads true, false, 1, 0 and the strings of them.
-func (f *Flag) UnmarshalJSON(data []byte) error {
-	switch strings.Trim(string(data), `"`) {
+func (f *Flag) UnmarshalJSON(raw []byte) error {
+	switch strings.Trim(string(raw), `"`) {
 	case "true", "1":
 		*f = true
 	case "false", "0":
 		*f = false
 	default:
-		return fmt.Errorf("the status is %s: it must be true or false", data)
+		return fmt.Errorf("the status is %s: it must be true or false", raw)
 	}
 	return nil
 }

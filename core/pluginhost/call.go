@@ -83,7 +83,7 @@ func (h *Host) nobody(name string) error {
 }
 
 func (h *Host) unknown(t *table, name string) error {
-	return core.Invalidf("metadata", "no notifier is called %q%s", name, suggestion(name, t.names()))
+	return core.Invalidf("notifier", "no notifier is called %q%s", name, suggestion(name, t.names()))
 }
 
 // awaitTable returns a Held that ends with the table in which there is what is waited for.

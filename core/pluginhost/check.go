@@ -27,7 +27,7 @@ func (h *Host) CheckSubscriber(s core.Subscriber) error {
 		return h.unknown(t, name)
 	}
 	if err := h.egress.CheckURL(s.URL); err != nil {
-		return &core.Invalid{Field: "recipient_url", What: err.Error()}
+		return &core.Invalid{Field: "url", What: err.Error()}
 	}
 	if !known {
 		return nil
