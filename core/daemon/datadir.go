@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/postrider/postrider/core/pluginhost"
 )
 
 // The files of a data directory, which is 0700.
@@ -58,14 +60,11 @@ func writeAddress(dir, address string) error {
 
 func removeAddress(dir string) { os.Remove(filepath.Join(dir, AddressFile)) }
 
-// maxSocketDir leaves room for a socket's name within the 108 bytes that a path of one may have.
-const maxSocketDir = 80
-
 // socketDir returns where the plugins' sockets go: into the data directory, unless its path is too long for that. Call remove when the
 // plugins have ended.
 func socketDir(dir string) (sockets string, remove func(), err error) {
 	sockets = filepath.Join(dir, "sockets")
-	if len(sockets) <= maxSocketDir {
+	if len(sockets) <= pluginhost.MaxSocketDir {
 		return sockets, func() {}, nil
 	}
 	return temporarySockets()

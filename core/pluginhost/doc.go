@@ -3,6 +3,7 @@
 //
 // Start reading at [Host]. Its parts, from the outside in:
 //
+//	host.go       New, Run, Close, and what an operator may ask; process.go is what it needs of one process
 //	scan.go       which files of the plugin directory are trusted
 //	plan.go       which processes the described plugins and the configuration ask for, and what clashes
 //	start.go      launch all in parallel, describe, plan, configure

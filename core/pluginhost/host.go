@@ -151,9 +151,6 @@ func (h *Host) Close(ctx context.Context) error {
 // Services lists what the resolvers offer, sorted.
 func (h *Host) Services() []core.OfferedService { return h.table.Load().offered() }
 
-// Notifiers lists the names that a subscriber's metadata may have, sorted.
-func (h *Host) Notifiers() []string { return h.table.Load().names() }
-
 // Plugins tells an operator how every plugin process is, and which notifiers and files of the plugin directory are none, and why.
 func (h *Host) Plugins() []core.PluginStatus {
 	h.mu.Lock()

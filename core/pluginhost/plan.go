@@ -109,7 +109,8 @@ func makePlan(c Config, offers []offer, silent []string) (plan, error) {
 		}
 	}
 
-	for _, o := range names {
+	for _, name := range known {
+		o := names[name]
 		shares, err := sharesOf(c, o, wanted[o.Name])
 		if err != nil {
 			problems = append(problems, err)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -170,9 +172,9 @@ func offersOf(workers []*worker) (offers []offer, silent []string) {
 	return offers, silent
 }
 
-// unclaimed lists the configured names that no plugin has.
+// unclaimed lists the configured names that no plugin has, sorted.
 func unclaimed(c Config, p plan) (names []string) {
-	for name := range c.Plugins {
+	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
 		if p.shares[name] == nil {
 			names = append(names, name)
 		}
@@ -188,14 +190,14 @@ func (h *Host) publish(absent map[string]string) []func() {
 	return wake
 }
 
-// mostSocketDir leaves room for the socket's own name in the 108 bytes that an address has (unix(7)).
-const mostSocketDir = 80
+// MaxSocketDir is the longest path of [Config].SocketDir, in bytes.
+const MaxSocketDir = host.MaxSocketDir
 
 // wipeSockets makes the directory for sockets, ours alone, and removes sockets that a daemon left there which was killed.
 func wipeSockets(dir string) error {
-	if len(dir) > mostSocketDir {
+	if len(dir) > MaxSocketDir {
 		return fmt.Errorf("the directory for plugin sockets, %s, has a name of %d bytes, and the system allows about %d: "+
-			"choose a data_dir with a shorter path", dir, len(dir), mostSocketDir)
+			"choose a data_dir with a shorter path", dir, len(dir), MaxSocketDir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make directory for plugin sockets: %w", err)

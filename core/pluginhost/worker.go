@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postrider/postrider/sdk"
 )
 
 // The states of a plugin, as [core.PluginStatus] shows them.
@@ -94,7 +96,7 @@ func (w *worker) spread(d *description, shares []share, c Config) (siblings []*w
 // limitOf is how many requests a plugin takes at once.
 func limitOf(d *description) int {
 	if d.MaxInFlight <= 0 {
-		return 256
+		return sdk.DefaultMaxInFlight
 	}
 	return d.MaxInFlight
 }
