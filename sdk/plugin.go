@@ -97,8 +97,8 @@ func (p *Plugin) role() string {
 // [DefaultMaxInFlight].
 func MaxInFlight(n int) Option {
 	return optionFunc(func(p *Plugin) {
-		if n < 1 || n > wire.MostInFlight {
-			p.problem("MaxInFlight(%d): it must be 1 to %d", n, wire.MostInFlight)
+		if n < 1 || n > wire.MaxInFlight {
+			p.problem("MaxInFlight(%d): it must be 1 to %d", n, wire.MaxInFlight)
 			return
 		}
 		p.maxInFlight = n

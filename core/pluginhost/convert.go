@@ -13,9 +13,9 @@ import (
 
 // What is kept of a receiver's word.
 const (
-	mostExcerpt    = 4 << 10 // bytes
-	mostReason     = 4 << 10
-	mostRetryAfter = time.Hour
+	maxExcerpt    = 4 << 10 // bytes
+	maxReason     = 4 << 10
+	maxRetryAfter = time.Hour
 )
 
 func resolutionOf(r core.Resolution) host.Resolution {
@@ -58,9 +58,9 @@ func answerOf(o sdk.Outcome) (core.Answer, error) {
 	return core.Answer{
 		Outcome:    outcome,
 		Code:       o.Code,
-		Reason:     clip(o.Reason, mostReason),
-		Excerpt:    clip(o.Excerpt, mostExcerpt),
-		RetryAfter: min(max(o.RetryAfter, 0), mostRetryAfter),
+		Reason:     clip(o.Reason, maxReason),
+		Excerpt:    clip(o.Excerpt, maxExcerpt),
+		RetryAfter: min(max(o.RetryAfter, 0), maxRetryAfter),
 		Gone:       o.Gone,
 	}, nil
 }

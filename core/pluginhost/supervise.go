@@ -9,8 +9,8 @@ import (
 	"github.com/postrider/postrider/sdk/host"
 )
 
-// mostUnanswered health checks in a row are the end of a process.
-const mostUnanswered = 2
+// maxUnanswered health checks in a row are the end of a process.
+const maxUnanswered = 2
 
 // supervise keeps the process of a worker running until ctx ends.
 func (h *Host) supervise(ctx context.Context, w *worker) {
@@ -64,7 +64,7 @@ func (h *Host) watch(ctx context.Context, w *worker) error {
 			w.silent.Store(true)
 			w.ails("it left a health check unanswered", h.log)
 			w.gate.shut(p, fmt.Sprintf("%s does not answer", w))
-			if unanswered < mostUnanswered {
+			if unanswered < maxUnanswered {
 				continue
 			}
 			p.Kill()

@@ -8,8 +8,8 @@ import (
 const (
 	// crimes is how often a request may crash its process while nothing else is in flight.
 	crimes = 3
-	// mostSuspects is how many are remembered. One that is forgotten is sent with others again, and becomes a suspect again if it crashes them.
-	mostSuspects = 10_000
+	// maxSuspects is how many are remembered. One that is forgotten is sent with others again, and becomes a suspect again if it crashes them.
+	maxSuspects = 10_000
 )
 
 // suspects remembers the requests that were in flight when their process crashed, and how often each crashed it while alone.
@@ -41,7 +41,7 @@ func (s *suspects) add(key string) {
 	if s.crashes == nil {
 		s.crashes = make(map[string]int)
 	}
-	if len(s.order) >= mostSuspects {
+	if len(s.order) >= maxSuspects {
 		delete(s.crashes, s.order[0])
 		s.order = s.order[1:]
 	}

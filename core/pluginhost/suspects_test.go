@@ -7,17 +7,17 @@ import (
 
 func TestOnlySoManySuspectsAreRemembered(t *testing.T) {
 	var s suspects
-	for i := range mostSuspects + 1 {
+	for i := range maxSuspects + 1 {
 		s.add(fmt.Sprint(i))
 		s.add(fmt.Sprint(i))
 	}
-	if s.has("0") || !s.has("1") || !s.has(fmt.Sprint(mostSuspects)) {
+	if s.has("0") || !s.has("1") || !s.has(fmt.Sprint(maxSuspects)) {
 		t.Error("the oldest, and that one alone, should be forgotten")
 	}
 	if s.convict("0") || s.has("0") {
 		t.Error("one that is forgotten can't be convicted")
 	}
-	for i := range mostSuspects + 1 {
+	for i := range maxSuspects + 1 {
 		s.clear(fmt.Sprint(i))
 	}
 	if s.count.Load() != 0 || len(s.order) != 0 {

@@ -35,8 +35,8 @@ func descriptionFrom(r *pluginv1.DescribeResponse) (Description, error) {
 	if !wire.IsName(d.Name) {
 		return d, fmt.Errorf("its name is %q: it must consist of letters, digits, \"-\" and \"_\"", d.Name)
 	}
-	if d.MaxInFlight < 1 || d.MaxInFlight > wire.MostInFlight {
-		return d, fmt.Errorf("its max_in_flight is %d: it must be 1 to %d", d.MaxInFlight, wire.MostInFlight)
+	if d.MaxInFlight < 1 || d.MaxInFlight > wire.MaxInFlight {
+		return d, fmt.Errorf("its max_in_flight is %d: it must be 1 to %d", d.MaxInFlight, wire.MaxInFlight)
 	}
 	if err := checkSchema("configuration", d.ConfigSchema); err != nil {
 		return d, err

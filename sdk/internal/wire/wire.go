@@ -13,8 +13,8 @@ const (
 // LogLevelVariable tells the plugin, by hclog's name, which log lines are worth sending.
 const LogLevelVariable = "POSTRIDER_LOG_LEVEL"
 
-// MostInFlight is the highest max_in_flight that a plugin may describe.
-const MostInFlight = 1 << 16
+// MaxInFlight is the highest max_in_flight that a plugin may describe.
+const MaxInFlight = 1 << 16
 
 // IsName reports whether a plugin may be called that: letters, digits, "-" and "_", a letter or a digit first.
 func IsName(name string) bool {
