@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// EventID names one published occurrence. Publishers may choose it (1 to 255 printable ASCII characters without spaces), so that a
-// publish can be repeated without harm; else it is "evt_" and a ULID.
+// EventID names one published occurrence. Publishers may choose it (1 to 255 printable ASCII characters without spaces, not beginning
+// with "dlv_"), so that a publish can be repeated without harm; else it is "evt_" and a ULID.
 type EventID string
 
 // Event is one published occurrence of a webhook: thin, the payload is fetched when it is consumed.
@@ -44,6 +44,9 @@ func (id EventID) Check() error {
 	}
 	if i := strings.IndexFunc(string(id), func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
 		return Invalidf("id", "event id %q: character %d is not printable ASCII, or is a space", string(id), i+1)
+	}
+	if strings.HasPrefix(string(id), deliveryPrefix) { // dead letters of events and of deliveries lie side by side, by id
+		return Invalidf("id", "event id %q begins with %q, as the ids of deliveries do: choose another", string(id), deliveryPrefix)
 	}
 	return nil
 }
