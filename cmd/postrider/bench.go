@@ -202,16 +202,3 @@ func (a *app) printBench(r bench.Result) {
 	row("lost", thousands(r.Lost), "")
 	row("duplicated", thousands(r.Duplicated), "")
 }
-
-// size shows bytes in binary units.
-func size(bytes int64) string {
-	switch {
-	case bytes < 1<<10:
-		return fmt.Sprintf("%d B", bytes)
-	case bytes < 1<<20:
-		return fmt.Sprintf("%.3g KiB", float64(bytes)/(1<<10))
-	case bytes < 1<<30:
-		return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
-}

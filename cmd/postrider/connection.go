@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -71,6 +73,16 @@ func (a *app) connect(to *connection) (*client.Client, error) {
 		token = strings.TrimSpace(string(content))
 	}
 	return client.New(client.Config{URL: address, Token: token, Start: start})
+}
+
+// get reads what one route of the daemon answers.
+func get[T any](ctx context.Context, a *app, to *connection, path ...string) (answer T, err error) {
+	daemon, err := a.connect(to)
+	if err != nil {
+		return answer, err
+	}
+	err = daemon.Call(ctx, client.Request{Method: http.MethodGet, Path: path}, &answer)
+	return answer, err
 }
 
 func (a *app) dataDir(to *connection) (string, error) {

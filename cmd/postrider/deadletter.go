@@ -102,12 +102,8 @@ func (a *app) deadLetterShow() *cobra.Command {
 	c := &cobra.Command{Use: "show ID", Short: "Show one dead letter with all its attempts", Args: takes("ID")}
 	to, asJSON := connectionFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		daemon, err := a.connect(to)
+		d, err := get[httpapi.DeadLetter](c.Context(), a, to, "v1", "dead-letters", args[0])
 		if err != nil {
-			return err
-		}
-		var d httpapi.DeadLetter
-		if err := daemon.Call(c.Context(), client.Request{Method: http.MethodGet, Path: []string{"v1", "dead-letters", args[0]}}, &d); err != nil {
 			return err
 		}
 		if *asJSON {

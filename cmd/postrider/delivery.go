@@ -3,9 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,9 +21,6 @@ func (a *app) delivery() *cobra.Command {
 	c.AddCommand(a.deliveryList(), a.deliveryShow(), a.deliveryReplay())
 	return c
 }
-
-// defaultLimit is how much of a list is shown unless --limit says otherwise.
-const defaultLimit = 50
 
 func (a *app) deliveryList() *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List deliveries, the newest first", Args: takes()}
@@ -59,27 +54,6 @@ func (a *app) deliveryList() *cobra.Command {
 	return c
 }
 
-// filters is a query of what is not empty.
-func filters(words map[string]string, subscriber int64) url.Values {
-	query := url.Values{}
-	for name, word := range words {
-		if word != "" {
-			query.Set(name, word)
-		}
-	}
-	if subscriber != 0 {
-		query.Set("subscriber", strconv.FormatInt(subscriber, 10))
-	}
-	return query
-}
-
-// more says that a list goes on.
-func (a *app) more(next string, shown int) {
-	if next != "" {
-		a.sayf("\nThere are more than these %s: --limit shows them.", thousands(shown))
-	}
-}
-
 func deliveryTable(deliveries []httpapi.Delivery) table {
 	t := table{header: []string{"DELIVERY", "EVENT", "SUBSCRIBER", "STATE", "ATTEMPTS", "LAST ATTEMPT", ""}}
 	for _, d := range deliveries {
@@ -111,12 +85,8 @@ func (a *app) deliveryShow() *cobra.Command {
 	c := &cobra.Command{Use: "show ID", Short: "Show one delivery with all its attempts", Args: takes("ID")}
 	to, asJSON := connectionFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		daemon, err := a.connect(to)
+		d, err := get[httpapi.Delivery](c.Context(), a, to, "v1", "deliveries", args[0])
 		if err != nil {
-			return err
-		}
-		var d httpapi.Delivery
-		if err := daemon.Call(c.Context(), client.Request{Method: http.MethodGet, Path: []string{"v1", "deliveries", args[0]}}, &d); err != nil {
 			return err
 		}
 		if *asJSON {
@@ -163,19 +133,6 @@ func excerpt(s string) string {
 		return string(runes[:excerptWidth]) + "…"
 	}
 	return s
-}
-
-// milliseconds shows a duration to three digits.
-func milliseconds(ms float64) string {
-	switch {
-	case ms < 1:
-		return fmt.Sprintf("%.2f ms", ms)
-	case ms < 10:
-		return fmt.Sprintf("%.1f ms", ms)
-	case ms < 1000:
-		return fmt.Sprintf("%.0f ms", ms)
-	}
-	return fmt.Sprintf("%.1f s", (time.Duration(ms * float64(time.Millisecond))).Seconds())
 }
 
 func (a *app) deliveryReplay() *cobra.Command {

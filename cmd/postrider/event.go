@@ -1,11 +1,8 @@
 package main
 
 import (
-	"net/http"
-
 	"github.com/spf13/cobra"
 
-	"github.com/postrider/postrider/cmd/postrider/internal/client"
 	"github.com/postrider/postrider/core/httpapi"
 )
 
@@ -19,12 +16,8 @@ func (a *app) eventShow() *cobra.Command {
 	c := &cobra.Command{Use: "show ID", Short: "Show one event, its payload and its deliveries", Args: takes("ID")}
 	to, asJSON := connectionFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		daemon, err := a.connect(to)
+		e, err := get[httpapi.EventStatus](c.Context(), a, to, "v1", "events", args[0])
 		if err != nil {
-			return err
-		}
-		var e httpapi.EventStatus
-		if err := daemon.Call(c.Context(), client.Request{Method: http.MethodGet, Path: []string{"v1", "events", args[0]}}, &e); err != nil {
 			return err
 		}
 		if *asJSON {

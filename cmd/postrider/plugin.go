@@ -1,13 +1,11 @@
 package main
 
 import (
-	"net/http"
 	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider/postrider/cmd/postrider/internal/client"
 	"github.com/postrider/postrider/core/httpapi"
 )
 
@@ -21,7 +19,7 @@ func (a *app) pluginList() *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the plugin processes and how they are", Args: takes()}
 	to, asJSON := connectionFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		page, err := everything[httpapi.Plugin](a, c, to, "plugins")
+		page, err := get[httpapi.Page[httpapi.Plugin]](c.Context(), a, to, "v1", "plugins")
 		if err != nil {
 			return err
 		}
@@ -47,15 +45,4 @@ func (a *app) pluginList() *cobra.Command {
 		return nil
 	}
 	return c
-}
-
-// everything reads a list that comes in one page.
-func everything[T any](a *app, c *cobra.Command, to *connection, what string) (httpapi.Page[T], error) {
-	var page httpapi.Page[T]
-	daemon, err := a.connect(to)
-	if err != nil {
-		return page, err
-	}
-	err = daemon.Call(c.Context(), client.Request{Method: http.MethodGet, Path: []string{"v1", what}}, &page)
-	return page, err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -120,21 +119,4 @@ func batch(content []byte) ([]json.RawMessage, error) {
 		return nil, fmt.Errorf("there are none")
 	}
 	return events, nil
-}
-
-func checkJSON(content []byte) error {
-	var anything json.RawMessage
-	return json.Unmarshal(content, &anything)
-}
-
-// readFile reads a file, or standard input where it is called "-".
-func (a *app) readFile(name string) ([]byte, error) {
-	if name == "-" {
-		content, err := io.ReadAll(a.stdin)
-		if err != nil {
-			return nil, fmt.Errorf("read standard input: %w", err)
-		}
-		return content, nil
-	}
-	return os.ReadFile(name)
 }

@@ -19,7 +19,7 @@ func (a *app) queueDepths() *cobra.Command {
 	}
 	to, asJSON := connectionFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		page, err := everything[httpapi.Depth](a, c, to, "queues")
+		page, err := get[httpapi.Page[httpapi.Depth]](c.Context(), a, to, "v1", "queues")
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ func (a *app) serviceList() *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the services that webhooks can name", Args: takes()}
 	to, asJSON := connectionFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		page, err := everything[httpapi.OfferedService](a, c, to, "services")
+		page, err := get[httpapi.Page[httpapi.OfferedService]](c.Context(), a, to, "v1", "services")
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ func (a *app) webhookList() *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the webhooks that the daemon knows", Args: takes()}
 	to, asJSON := connectionFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		page, err := everything[httpapi.Webhook](a, c, to, "webhooks")
+		page, err := get[httpapi.Page[httpapi.Webhook]](c.Context(), a, to, "v1", "webhooks")
 		if err != nil {
 			return err
 		}
