@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -411,6 +412,37 @@ func TestADamagedDatabaseIsNotBlamedOnADaemonThatWasKilled(t *testing.T) {
 	r := terminal{t: t}.run("db", "check", "--data-dir", dir)
 	if r.status != exitError || strings.Contains(r.stderr, "a daemon listens") {
 		t.Errorf("got exit status %d and %q", r.status, r.stderr)
+	}
+}
+
+func TestTheDemoTakesItsOwnPluginsAndNoneOfTheUsers(t *testing.T) {
+	bin := t.TempDir()
+	shipped := []string{filepath.Join("plugins", "notifier-http"), filepath.Join("examples", "resolver-orders"), filepath.Join("examples", "notifier-console")}
+	users := []string{filepath.Join("plugins", "resolver-orders"), filepath.Join("plugins", "console")} // as README.md has them copied
+	for _, file := range slices.Concat(shipped, users) {
+		path := filepath.Join(bin, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := demoPlugins(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range shipped {
+		shipped[i] = filepath.Join(bin, shipped[i])
+	}
+	if !slices.Equal(got, shipped) {
+		t.Errorf("got %q, want %q", got, shipped)
+	}
+	if err := os.Remove(shipped[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := demoPlugins(bin); err == nil || !strings.Contains(err.Error(), shipped[0]) {
+		t.Errorf("without %s: got %v", shipped[0], err)
 	}
 }
 
