@@ -1,8 +1,9 @@
 // Command postrider delivers webhooks: `postrider serve` is the daemon, everything else looks at one or tries it out.
 //
 // Start reading at [run], which turns arguments into an exit status; every command is a file named after it, and what they share is in app.go,
-// connection.go, input.go, list.go and output.go. Commands reach the world through [app] alone, so that tests run them in-process. What is more than a command lies in packages below internal: the client of the REST API, the
-// receiver of `listen`, the measurements of `bench`, and the daemon of its own that `bench` and `demo` start.
+// connection.go, input.go, list.go and output.go. Commands reach the world through [app] alone, so that tests run them in-process. What is more
+// than a command lies in packages below internal: the client of the REST API, the receiver of `listen`, the measurements of `bench`, and the
+// daemon of its own that `bench` and `demo` start.
 package main
 
 import (
