@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -101,6 +102,9 @@ func TestWhatCrashesThePluginThreeTimesWhileAloneCanNeverWork(t *testing.T) {
 			if i == 3 {
 				if !errors.Is(err, core.ErrPermanent) {
 					t.Errorf("got %v, want ErrPermanent", err)
+				}
+				if got, want := fmt.Sprint(err), "then replay it"; !strings.HasSuffix(got, want) { // a dead letter's reason
+					t.Errorf("got %q, want it to end with what to do, %q", got, want)
 				}
 				break
 			}

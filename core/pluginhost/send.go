@@ -59,7 +59,7 @@ func (w *worker) sendAlone(ctx context.Context, key string, ask func(context.Con
 	held = w.gone(p, key)
 	w.gate.leaveAlone(took)
 	if guilty {
-		return fmt.Errorf("it crashed %s %d times while nothing else was in flight; mend the plugin, then replay it: %w", w, crimes, core.ErrPermanent)
+		return kind{fmt.Errorf("it crashed %s %d times while nothing else was in flight; mend the plugin, then replay it", w, crimes), core.ErrPermanent}
 	}
 	return held
 }
