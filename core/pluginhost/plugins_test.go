@@ -122,6 +122,23 @@ func find(t *testing.T, h *pluginhost.Host, name string) core.PluginStatus {
 	return core.PluginStatus{}
 }
 
+// freeze stops a process, and returns once it has stopped: its threads may go on for a moment after the signal.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // nothing announces it
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("process %d does not stop: %s, %v", pid, stat, err)
+		}
+		if strings.Contains(string(stat), ") T ") {
+			return
+		}
+	}
+}
+
 func notification(notifier, delivery, payload string) core.Notification {
 	return core.Notification{
 		Delivery: core.DeliveryID(delivery), Attempt: 1, Envelope: core.EnvelopeRaw, Payload: json.RawMessage(payload),
@@ -383,9 +400,7 @@ func TestAStoppedPluginIsReplacedAndNothingIsBlamedOnTheReceiver(t *testing.T) {
 	install(t, c.Dir, "web", "notifier")
 	h := start(t, c)
 	pid := find(t, h, "web").PID
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, pid)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	a, held, err := deliver(ctx, h, notification("web", "dlv_1", `"ok"`))

@@ -75,9 +75,7 @@ func TestTheEndOfAPluginIsExplained(t *testing.T) {
 
 func TestAStoppedPluginIsStillClosedPromptly(t *testing.T) {
 	p := launch(t, "resolver")
-	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, p.PID())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := p.Health(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -100,9 +98,7 @@ func TestAStoppedPluginIsStillClosedPromptly(t *testing.T) {
 
 func TestAStoppedPluginIsKilledAtOnce(t *testing.T) {
 	p := launch(t, "resolver")
-	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, p.PID())
 	promptly(t, "killing it", func() {
 		p.Kill()
 		<-p.Done()

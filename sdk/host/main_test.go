@@ -121,6 +121,18 @@ func running(pid int) bool {
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
+// freeze stops a process, and returns once it has stopped: its threads may go on for a moment after the signal.
+func freeze(t testing.TB, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the process has stopped", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err == nil && strings.Contains(string(stat), ") T ")
+	})
+}
+
 // eventually waits for a condition that nothing announces.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
