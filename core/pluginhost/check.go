@@ -1,10 +1,14 @@
 package pluginhost
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
+	"errors"
+	"strings"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/spelling"
+	"github.com/postrider/postrider/sdk/host"
 )
 
 // CheckArguments refuses arguments that the service doesn't take, with a [*core.Invalid] that names the argument. While no resolver offers the
@@ -14,7 +18,7 @@ func (h *Host) CheckArguments(service core.Service, arguments json.RawMessage) e
 	if !ok || s.schema == nil {
 		return nil
 	}
-	return s.schema.check(arguments, "arguments", fmt.Sprintf("arguments of service %s", service))
+	return checkMembers(s.schema, arguments, member{noun: "argument", of: "service " + service.String()})
 }
 
 // CheckSubscriber refuses a subscriber that could never get a delivery, with a [*core.Invalid]: a notifier that nobody knows, settings that the
@@ -35,15 +39,36 @@ func (h *Host) CheckSubscriber(s core.Subscriber) error {
 	return checkSettings(name, notifier.schema, s.Settings)
 }
 
-func checkSettings(name string, schema *schema, settings json.RawMessage) error {
+func checkSettings(name string, schema *host.Schema, settings json.RawMessage) error {
 	if len(settings) == 0 || string(settings) == "null" {
 		settings = json.RawMessage("{}") // which a schema may still refuse: a setting may be required
 	}
 	if schema != nil {
-		return schema.check(settings, "settings", fmt.Sprintf("settings for notifier %s", name))
+		return checkMembers(schema, settings, member{noun: "setting", of: "notifier " + name})
 	}
 	if something, err := canonical(settings); err != nil || something != "" {
 		return core.Invalidf("settings", "notifier %s takes no settings", name)
 	}
 	return nil
+}
+
+// member is what one member of a checked object is called, and whose it is.
+type member struct{ noun, of string }
+
+// checkMembers refuses what the schema doesn't allow with a [*core.Invalid] about "arguments" or "settings" that names the member. It never shows
+// values: settings may hold secrets.
+func checkMembers(schema *host.Schema, object json.RawMessage, m member) error {
+	field := m.noun + "s"
+	if !bytes.HasPrefix(bytes.TrimSpace(object), []byte("{")) {
+		return core.Invalidf(field, "%s: the %s must be a JSON object of names and values", m.of, field)
+	}
+	err := schema.Check(object, m.noun)
+	if err == nil {
+		return nil
+	}
+	meant := ""
+	if mismatch, ok := errors.AsType[*host.SchemaMismatch](err); ok {
+		meant = spelling.DidYouMean(mismatch.Path[strings.LastIndexByte(mismatch.Path, '.')+1:], mismatch.Known)
+	}
+	return core.Invalidf(field, "%s: %s%s", m.of, err, meant)
 }

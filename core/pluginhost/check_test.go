@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/sdk/host"
 )
 
 const orderSchema = `{"type":"object","required":["id"],"additionalProperties":false,"properties":{
@@ -37,16 +38,16 @@ func TestArgumentsThatAServiceDoesNotTakeAreNamed(t *testing.T) {
 		`{"id":1}`: "",
 		`{"id":1,"store":"de","price":2.5,"options":{}}`: "",
 		`{"id":1,"price":null}`:                          "",
-		`{}`:                                             `arguments of service Shop::get: "id" is missing`,
-		`{"id":"1"}`:                                     `arguments of service Shop::get: "id" must be of type integer, not string`,
-		`{"id":1.5}`:                                     `"id" must be of type integer, not number`,
-		`{"id":1,"stroe":"de"}`:                          `there is no "stroe" (did you mean "store"?)`,
-		`{"id":1,"colour":"red"}`:                        `there is no "colour"; there is id, options, price, store`,
-		`{"id":1,"price":"x"}`:                           `"price" must be of type number or null, not string`,
+		`{}`:                                             `service Shop::get: argument "id" is missing`,
+		`{"id":"1"}`:                                     `service Shop::get: argument "id" is a string: it must be an integer`,
+		`{"id":1.5}`:                                     `argument "id" is a number: it must be an integer`,
+		`{"id":1,"stroe":"de"}`:                          `there is no argument "stroe": there are id, options, price, store (did you mean "store"?)`,
+		`{"id":1,"colour":"red"}`:                        `there is no argument "colour": there are id, options, price, store`,
+		`{"id":1,"price":"x"}`:                           `argument "price" is a string: it must be a number`,
 		`{"id":1,"store":"d"}`:                           `"store" breaks the rule "minLength" of its schema`,
 		`{"id":1,"options":{"limit":11}}`:                `"options.limit" breaks the rule "maximum" of its schema`,
-		`[1]`:                                            `arguments must be a JSON object`,
-		`{"id":1`:                                        `arguments must be a JSON object`,
+		`[1]`:                                            `the arguments must be a JSON object`,
+		`{"id":1`:                                        `the arguments are not valid JSON`,
 	} {
 		err := h.CheckArguments(get, json.RawMessage(arguments))
 		var invalid *core.Invalid
@@ -82,7 +83,7 @@ func TestASubscriberThatCouldNeverGetADeliveryIsRefused(t *testing.T) {
 		{"private address", "web", "http://10.2.3.4/", ``, "url", "10.2.3.4"},
 		{"scheme", "web", "ftp://example.com/", ``, "url", "http"},
 		{"no URL", "web", "", ``, "url", ""},
-		{"wrong setting", "web", "https://example.com/x", `{"timeout":5}`, "settings", `settings for notifier web: "timeout" must be of type string`},
+		{"wrong setting", "web", "https://example.com/x", `{"timeout":5}`, "settings", `notifier web: setting "timeout" is an integer: it must be a string`},
 		{"unknown setting", "web", "https://example.com/x", `{"timeuot":"5s"}`, "settings", `(did you mean "timeout"?)`},
 		{"settings for a notifier that takes none", "console", "https://example.com/x", `{"a":1}`, "settings", "takes no settings"},
 	} {
@@ -102,25 +103,25 @@ func TestASubscriberThatCouldNeverGetADeliveryIsRefused(t *testing.T) {
 }
 
 func TestErrorsAboutSettingsNeverShowTheirValues(t *testing.T) {
-	s, err := compile(json.RawMessage(`{"properties":{"key":{"type":"string","maxLength":3},"n":{"type":"object","properties":{"key":{"type":"integer"}}}}}`))
+	s, err := host.ParseSchema(json.RawMessage(`{"properties":{"key":{"type":"string","maxLength":3},"n":{"type":"object","properties":{"key":{"type":"integer"}}}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, settings := range []string{`{"key":"hunter2: type"}`, `{"n":{"key":"hunter2"}}`} {
-		if err := s.check(json.RawMessage(settings), "settings", "settings"); err == nil || strings.Contains(err.Error(), "hunter2") {
+		if err := checkMembers(s, json.RawMessage(settings), member{"setting", "notifier web"}); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got %v, want an error without the value", err)
 		}
 	}
 }
 
 func BenchmarkCheckArguments(b *testing.B) {
-	s, err := compile(json.RawMessage(orderSchema))
+	s, err := host.ParseSchema(json.RawMessage(orderSchema))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := s.check(json.RawMessage(`{"id":1,"store":"de"}`), "arguments", "arguments"); err != nil {
+		if err := checkMembers(s, json.RawMessage(`{"id":1,"store":"de"}`), member{"argument", "service Shop::get"}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -13,7 +13,7 @@
 //	call.go       resolve and notify; send.go is what becomes of a request when its process dies
 //	gate.go       who may send a request now; waiting for room without holding a goroutine
 //	suspects.go   requests that were in flight when their process crashed
-//	check.go      arguments, settings and recipient URLs, refused before anything is queued; schema.go says what is wrong in words
+//	check.go      arguments, settings and recipient URLs, refused before anything is queued
 //	convert.go    domain ↔ SDK, nowhere else
 //
 // What it promises to those who call [Host.Resolve] and [Host.Notify]: a plugin that is down is nobody's fault but ours. While it is down, and

@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,8 @@ import (
 // description is what a plugin says of itself, ready for use.
 type description struct {
 	host.Description
-	arguments map[core.Service]*schema // of a resolver
-	settings  *schema                  // of a notifier; nil: it takes none
+	arguments map[core.Service]*host.Schema // of a resolver
+	settings  *host.Schema                  // of a notifier; nil: it takes none
 }
 
 // describe reads what a plugin says of itself.
@@ -26,7 +27,7 @@ func describe(d host.Description) (*description, error) {
 	if d.Name == "" {
 		return nil, errors.New("it describes itself without a name")
 	}
-	described := &description{Description: d, arguments: make(map[core.Service]*schema)}
+	described := &description{Description: d, arguments: make(map[core.Service]*host.Schema)}
 	switch core.PluginRole(d.Role) {
 	case core.RoleResolver, core.RoleNotifier:
 	default:
@@ -37,15 +38,15 @@ func describe(d host.Description) (*description, error) {
 		if _, twice := described.arguments[service]; twice {
 			return nil, fmt.Errorf("it offers service %s twice", service)
 		}
-		compiled, err := compile(s.Arguments)
+		schema, err := host.ParseSchema(s.Arguments)
 		if err != nil {
-			return nil, fmt.Errorf("its schema of the arguments of %s is not valid JSON Schema: %w", service, err)
+			return nil, fmt.Errorf("the schema of the arguments of %s is %w", service, err)
 		}
-		described.arguments[service] = compiled
+		described.arguments[service] = schema
 	}
 	var err error
-	if described.settings, err = compile(d.SettingsSchema); err != nil {
-		return nil, fmt.Errorf("its schema of the settings is not valid JSON Schema: %w", err)
+	if described.settings, err = host.ParseSchema(d.SettingsSchema); err != nil {
+		return nil, fmt.Errorf("the schema of its settings is %w", err)
 	}
 	return described, nil
 }
@@ -164,6 +165,24 @@ func sharesOf(c Config, o offer, names []string) ([]share, error) {
 		result = append(result, *shares[key])
 	}
 	return result, nil
+}
+
+// canonical returns raw in one form for all that mean the same: sorted keys, no space; "" for nothing, null and {}.
+func canonical(raw json.RawMessage) (string, error) {
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return "", nil
+	}
+	var value map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	if err := decoder.Decode(&value); err != nil {
+		return "", fmt.Errorf("is not a JSON object: %w", err)
+	}
+	if len(value) == 0 {
+		return "", nil
+	}
+	same, err := json.Marshal(value)
+	return string(same), err
 }
 
 // byName indexes offers, and finds the names that are claimed more than once.

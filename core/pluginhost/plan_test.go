@@ -114,7 +114,7 @@ func TestADescriptionThatCannotBeUsedIsRefused(t *testing.T) {
 		"without a name":                 {Role: "notifier"},
 		`a "printer"`:                    {Name: "x", Role: "printer"},
 		"offers service Shop::get twice": twice,
-		"not valid JSON Schema":          badSchema,
+		"not a JSON Schema":              badSchema,
 	} {
 		if _, err := describe(d); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/sdk/host"
 )
 
 // table says who serves what. It is never changed: requests read it without a lock, and a new one takes its place.
@@ -19,7 +20,7 @@ type table struct {
 // served is a service or a notifier name.
 type served struct {
 	by          *worker
-	schema      *schema // of the arguments, or of the settings; nil: there is none
+	schema      *host.Schema // of the arguments, or of the settings; nil: there is none
 	description string
 	arguments   json.RawMessage
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/postrider/postrider/proto/pluginv1"
 	"github.com/postrider/postrider/sdk"
-	"github.com/postrider/postrider/sdk/internal/schema"
 	"github.com/postrider/postrider/sdk/internal/wire"
 )
 
@@ -58,10 +57,7 @@ func descriptionFrom(r *pluginv1.DescribeResponse) (Description, error) {
 }
 
 func checkSchema(of string, raw []byte) error {
-	if len(raw) == 0 {
-		return nil
-	}
-	if _, err := schema.Parse(raw); err != nil {
+	if _, err := ParseSchema(raw); err != nil {
 		return fmt.Errorf("the schema of its %s is %w", of, err)
 	}
 	return nil

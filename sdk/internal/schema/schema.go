@@ -24,8 +24,9 @@ type Schema struct {
 
 // Mismatch is the error of a document that doesn't fit its schema.
 type Mismatch struct {
-	Path string // the member at fault, as "customer.name" or "items[2]"; "" for the whole document
-	What string // a sentence that names it, and says what is wrong
+	Path  string   // the member at fault, as "customer.name" or "items[2]"; "" for the whole document
+	What  string   // a sentence that names it, and says what is wrong
+	Known []string // where nothing is called like the last part of Path: what is, sorted
 }
 
 // Error returns the sentence.
@@ -57,13 +58,14 @@ func (s *Schema) Check(document []byte, noun string) error {
 	if err != nil {
 		return &Mismatch{What: fmt.Sprintf("the %ss are not valid JSON: %v", noun, err)}
 	}
+	err = s.resolved.Validate(value)
+	if err == nil {
+		return nil
+	}
 	if m := (walk{noun: noun}).check(s.root, value, ""); m != nil {
 		return m
 	}
-	if err := s.resolved.Validate(value); err != nil { // what walk has no words for: patterns, enums, combinations
-		return broken(err, noun)
-	}
-	return nil
+	return broken(err, noun) // what walk has no words for: patterns, enums, combinations
 }
 
 // broken takes the place and the rule out of the library's error, which is "validating root: validating /properties/a: rule: …" and goes on

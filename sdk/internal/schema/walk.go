@@ -10,8 +10,8 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// walk looks for the mismatches that people make: a member that is unknown, missing, or of another type. The library finds these
-// too, but reports them by the path in the schema.
+// walk looks for the mismatches that people make: a member that is unknown, missing, or of another type. The library has found that something
+// is wrong by then, but reports it by the path in the schema.
 type walk struct{ noun string }
 
 func (w walk) check(s *jsonschema.Schema, value any, path string) *Mismatch {
@@ -55,12 +55,13 @@ func (w walk) checkObject(s *jsonschema.Schema, object map[string]any, path stri
 		property, known := s.Properties[name]
 		if !known && isFalse(s.AdditionalProperties) && len(s.PatternProperties) == 0 {
 			what := fmt.Sprintf("there is no %s %q", w.noun, join(path, name))
-			if names := slices.Sorted(maps.Keys(s.Properties)); len(names) == 0 {
+			names := slices.Sorted(maps.Keys(s.Properties))
+			if len(names) == 0 {
 				what += ": none are taken"
 			} else {
 				what += ": there are " + strings.Join(names, ", ")
 			}
-			return &Mismatch{Path: join(path, name), What: what}
+			return &Mismatch{Path: join(path, name), What: what, Known: names}
 		}
 		if !known {
 			property = s.AdditionalProperties
