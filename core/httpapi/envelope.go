@@ -20,72 +20,35 @@ var noArguments = json.RawMessage("{}")
 // readEnvelope reads a valid JSON object: an [Event], or, when it has a specversion, a CloudEvent in structured mode (CloudEvents 1.0, section 3.2
 // of its JSON format). A CloudEvent's type is the event's name, its data are the arguments, its id is the id; all else that it says is ignored.
 func readEnvelope(object []byte) (envelope, error) {
-	var id, event, arguments, specVersion, kind, data, base64 []byte
-	var unknown string
-	for name, value := range members(object) {
-		var member *[]byte
-		switch string(name) {
-		case "id":
-			member = &id
-		case "event":
-			member = &event
-		case "arguments":
-			member = &arguments
-		case "specversion":
-			member = &specVersion
-		case "type":
-			member = &kind
-		case "data":
-			member = &data
-		case "data_base64":
-			member = &base64
-		default:
-			unknown = string(name)
-			continue
-		}
-		if *member != nil {
-			return envelope{}, core.Invalidf(string(name), "the event has two members %q: which one is meant?", name)
-		}
-		*member = value
+	m, err := readMembers(object)
+	if err != nil {
+		return envelope{}, err
 	}
-
-	given := envelope{nameMember: "event"}
-	argumentsMember := "arguments"
-	if specVersion == nil {
-		switch {
-		case kind != nil:
-			unknown = "type"
-		case data != nil:
-			unknown = "data"
-		case base64 != nil:
-			unknown = "data_base64"
-		}
-		if unknown != "" {
-			return given, core.Invalidf(unknown, "an event has no member %q: it has event, arguments and, if you like, id; "+
-				"a CloudEvent has a specversion", unknown)
+	name, arguments := m.event, m.arguments
+	given, argumentsMember := envelope{nameMember: "event"}, "arguments"
+	if m.specVersion == nil {
+		if stray := m.stray(); stray != "" {
+			return given, core.Invalidf(stray, "an event has no member %q: it has event, arguments and, if you like, id; "+
+				"a CloudEvent has a specversion", stray)
 		}
 	} else {
-		if string(specVersion) != `"1.0"` {
-			return given, core.Invalidf("specversion", "CloudEvents of specversion %s can't be read: send 1.0", specVersion)
+		if err := m.checkCloudEvent(); err != nil {
+			return given, err
 		}
-		if base64 != nil {
-			return given, core.Invalidf("data_base64", "the CloudEvent has its data in base64: send them as a JSON object, in data")
-		}
+		name, arguments = m.kind, m.data
 		given.nameMember, argumentsMember = "type", "data"
-		event, arguments = kind, data
 	}
 
-	var err error
-	if given.id, err = stringOf("id", id); err != nil {
+	if given.id, err = stringOf("id", m.id); err != nil {
 		return given, err
 	}
-	if id != nil && given.id == "" {
+	if m.id != nil && given.id == "" {
 		return given, core.EventID("").Check()
 	}
-	if given.name, err = stringOf(given.nameMember, event); err != nil {
+	if given.name, err = stringOf(given.nameMember, name); err != nil {
 		return given, err
 	}
-	if event == nil {
+	if name == nil {
 		return given, core.Invalidf(given.nameMember, "the event has no %s, which names its webhook", given.nameMember)
 	}
 	switch {
@@ -97,6 +60,74 @@ func readEnvelope(object []byte) (envelope, error) {
 		given.arguments = arguments
 	}
 	return given, nil
+}
+
+// eventMembers are the members that an event may have, as they stand; nil: it has no such member.
+type eventMembers struct {
+	id                              []byte
+	event, arguments                []byte // of an [Event]
+	specVersion, kind, data, base64 []byte // of a CloudEvent
+	unknown                         string // one that is none of these
+}
+
+// readMembers refuses a member that is there twice.
+func readMembers(object []byte) (eventMembers, error) {
+	var m eventMembers
+	for name, value := range members(object) {
+		member := m.called(string(name))
+		switch {
+		case member == nil:
+			m.unknown = string(name)
+		case *member != nil:
+			return m, core.Invalidf(string(name), "the event has two members %q: which one is meant?", name)
+		default:
+			*member = value
+		}
+	}
+	return m, nil
+}
+
+func (m *eventMembers) called(name string) *[]byte {
+	switch name {
+	case "id":
+		return &m.id
+	case "event":
+		return &m.event
+	case "arguments":
+		return &m.arguments
+	case "specversion":
+		return &m.specVersion
+	case "type":
+		return &m.kind
+	case "data":
+		return &m.data
+	case "data_base64":
+		return &m.base64
+	}
+	return nil
+}
+
+// stray returns a member that an [Event] can't have, or "".
+func (m *eventMembers) stray() string {
+	switch {
+	case m.kind != nil:
+		return "type"
+	case m.data != nil:
+		return "data"
+	case m.base64 != nil:
+		return "data_base64"
+	}
+	return m.unknown
+}
+
+func (m *eventMembers) checkCloudEvent() error {
+	if string(m.specVersion) != `"1.0"` {
+		return core.Invalidf("specversion", "CloudEvents of specversion %s can't be read: send 1.0", m.specVersion)
+	}
+	if m.base64 != nil {
+		return core.Invalidf("data_base64", "the CloudEvent has its data in base64: send them as a JSON object, in data")
+	}
+	return nil
 }
 
 // stringOf reads a member that must be a string; nil is "".
