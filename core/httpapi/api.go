@@ -31,7 +31,8 @@ type Subscribers interface {
 // Log is what is known of events and deliveries. A page may be shorter than the limit, or empty, and yet have a next one.
 type Log interface {
 	Event(ctx context.Context, id core.EventID) (core.EventRecord, error)
-	Delivery(ctx context.Context, id core.DeliveryID) (core.Delivery, error) // with all attempts
+	Attempt(ctx context.Context, e core.EventID, s core.SubscriberID, number int) (core.Attempt, error) // s 0: to resolve the event
+	Delivery(ctx context.Context, id core.DeliveryID) (core.Delivery, error)                            // with all attempts
 	Deliveries(ctx context.Context, f core.DeliveryFilter) (page []core.Delivery, next string, err error)
 }
 

@@ -198,7 +198,7 @@ func appendPublished(b []byte, e core.Event) []byte {
 	return append(b, '}')
 }
 
-// event shows how far an event has come, with its deliveries.
+// event shows how far an event has come, with what resolving it came to, and with its deliveries.
 func (a *api) event(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r)
 	if err != nil {
@@ -207,6 +207,10 @@ func (a *api) event(w http.ResponseWriter, r *http.Request) error {
 	record, err := a.Log.Event(r.Context(), core.EventID(id))
 	if err != nil {
 		return notFoundAs(err, "there is no event %q: it was never published, or is older than the log goes back", id)
+	}
+	attempts, err := a.resolutionsOf(r.Context(), record.Event.ID)
+	if err != nil {
+		return err
 	}
 	deliveries, err := a.deliveriesOf(r.Context(), record.Event.ID)
 	if err != nil {
@@ -219,8 +223,26 @@ func (a *api) event(w http.ResponseWriter, r *http.Request) error {
 		Accepted:   wireTime(record.Event.Accepted),
 		Arguments:  shown(record.Event.Arguments),
 		Payload:    shown(record.Payload),
+		Attempts:   attemptsOf(attempts),
 		Deliveries: deliveries,
 	})
+}
+
+// resolutionsOf returns the attempts to resolve an event. They are numbered from 1 without gaps, through replays too; the one that succeeds is not
+// logged.
+func (a *api) resolutionsOf(ctx context.Context, event core.EventID) ([]core.Attempt, error) {
+	var attempts []core.Attempt
+	for number := 1; number <= maxLimit; number++ {
+		attempt, err := a.Log.Attempt(ctx, event, 0, number)
+		if errors.Is(err, core.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		attempts = append(attempts, attempt)
+	}
+	return attempts, nil
 }
 
 func (a *api) deliveriesOf(ctx context.Context, event core.EventID) ([]Delivery, error) {

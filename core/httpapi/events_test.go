@@ -251,3 +251,19 @@ func TestAnEventIsShownWithAllItsDeliveries(t *testing.T) {
 	}
 	problem(t, d.do(http.MethodGet, "/v1/events/other", ""), http.StatusNotFound, `\"other\"`)
 }
+
+func TestAnEventThatIsNotResolvedYetSaysWhyAndWhenItIsTriedAgain(t *testing.T) {
+	d := newDaemon()
+	due := testTime.Add(time.Minute)
+	d.store.records["evt_1"] = core.EventRecord{Event: core.Event{ID: "evt_1", Name: "sales.order.created"}, State: core.EventAccepted}
+	d.store.attempts = []core.Attempt{
+		{Event: "evt_1", Number: 2, Started: testTime, Outcome: core.Retry, Reason: "no order 99", Due: due},
+		{Event: "evt_1", Number: 1, Started: testTime, Outcome: core.Retry, Reason: "the shop is closed"},
+		{Event: "evt_1", Subscriber: 1, Number: 3, Outcome: core.Delivered},
+		{Event: "evt_2", Number: 3, Outcome: core.Retry},
+	}
+	got := decoded[httpapi.EventStatus](t, d.do(http.MethodGet, "/v1/events/evt_1", ""), http.StatusOK).Attempts
+	if len(got) != 2 || got[0].Reason != "the shop is closed" || got[1].Number != 2 || got[1].Reason != "no order 99" || !got[1].Due.Equal(due) {
+		t.Errorf("got %+v, want the two attempts to resolve it, by number", got)
+	}
+}

@@ -54,6 +54,7 @@ type store struct {
 	mu          sync.Mutex
 	subscribers []core.Subscriber
 	records     map[core.EventID]core.EventRecord
+	attempts    []core.Attempt // of events
 	deliveries  []core.Delivery
 	letters     []core.DeadLetter
 	replayed    []string
@@ -115,6 +116,15 @@ func (s *store) Event(_ context.Context, id core.EventID) (core.EventRecord, err
 		return record, core.ErrNotFound
 	}
 	return record, nil
+}
+
+func (s *store) Attempt(_ context.Context, event core.EventID, subscriber core.SubscriberID, number int) (core.Attempt, error) {
+	for _, a := range s.attempts {
+		if a.Event == event && a.Subscriber == subscriber && a.Number == number {
+			return a, nil
+		}
+	}
+	return core.Attempt{}, core.ErrNotFound
 }
 
 func (s *store) Delivery(_ context.Context, id core.DeliveryID) (core.Delivery, error) {

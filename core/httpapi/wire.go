@@ -37,8 +37,9 @@ type EventStatus struct {
 	State      string          `json:"state"` // accepted, dispatched, unwanted or dead
 	Accepted   time.Time       `json:"accepted"`
 	Arguments  json.RawMessage `json:"arguments,omitempty"`
-	Payload    json.RawMessage `json:"payload,omitempty"` // the frozen payload, where one is kept
-	Deliveries []Delivery      `json:"deliveries"`        // without their attempts; the newest 1000
+	Payload    json.RawMessage `json:"payload,omitempty"`  // the frozen payload, where one is kept
+	Attempts   []Attempt       `json:"attempts,omitempty"` // to resolve it, those that failed; by number, the first 1000
+	Deliveries []Delivery      `json:"deliveries"`         // without their attempts; the newest 1000
 }
 
 // SubscriberFields is what a client may say about a subscriber: POST /v1/subscribers makes one of them, PUT and PATCH
