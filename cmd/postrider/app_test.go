@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/core/daemon"
 	"github.com/postrider/postrider/core/httpapi"
@@ -377,6 +378,28 @@ func TestAttemptsHaveNoColumnInWhichThereIsNothing(t *testing.T) {
 			t.Errorf("no attempt has anything under %s, which is shown:\n%s", header, got)
 		}
 	}
+}
+
+func TestAnEventThatWaitsForItsPayloadSaysWhyAndUntilWhen(t *testing.T) {
+	due := time.Date(2026, 11, 23, 15, 36, 26, 0, time.Local)
+	d := newFakeDaemon(t, map[string]any{
+		"GET /v1/events/evt_1": httpapi.EventStatus{ID: "evt_1", Event: "a.b", State: "accepted", Attempts: []httpapi.Attempt{
+			{Number: 1, Outcome: "retry", Reason: "the shop is closed", Due: &due}, {Number: 2, Outcome: "retry", Reason: "no order 99", Due: &due},
+		}},
+		"GET /v1/events/evt_2": httpapi.EventStatus{ID: "evt_2", Event: "a.b", State: "accepted"},
+	})
+	contains(t, d.terminal(t).mustRun("event", "show", "evt_1"),
+		"accepted: waits for its payload; the last attempt failed: no order 99", "next attempt   2026-11-23 15:36:26\n",
+		"#   STARTED", "retry     the shop is closed\n", "retry     no order 99\n")
+	contains(t, d.terminal(t).mustRun("event", "show", "evt_2"), "accepted: waits for its payload; `postrider webhook list` shows")
+}
+
+func TestThePayloadOfAnEventIsIndented(t *testing.T) {
+	d := newFakeDaemon(t, map[string]any{"GET /v1/events/evt_1": httpapi.EventStatus{
+		ID: "evt_1", Event: "a.b", State: "dispatched", Arguments: json.RawMessage(`{"id":1}`), Payload: json.RawMessage(`{"id":1,"note":"x"}`),
+	}})
+	got := d.terminal(t).mustRun("event", "show", "evt_1")
+	contains(t, got, "\n\npayload\n{\n  \"id\": 1,\n  \"note\": \"x\"\n}\n")
 }
 
 func TestADeadEventSaysWhereItsReasonIs(t *testing.T) {
