@@ -38,6 +38,7 @@ type lane struct {
 	claims  int
 	limit   int           // of claims, since a Handler held one; 0: none
 	growth  int           // hand-overs since limit last grew
+	probing bool          // when a Handler last held one, it had none in hand: nobody knows its room
 	held    bool          // until somebody wakes it
 	resting bool          // until a timer ends
 	backoff time.Duration // how long it rests after the next failure; 0: it has not failed
@@ -65,6 +66,10 @@ const (
 // limitGrowth is how many hand-overs of a lane let it have one more claim than the Handler had room for. Without a limit, a lane that wakes with
 // a long backlog gives a message to every idle worker, and all but a few come back: with 512 workers and room for 16, that took half of the
 // daemon's time.
+//
+// A Handler that gave all of them back (its plugin was down) has shown nothing of its room. Its lane starts with limitGrowth claims and has one more
+// for every hand-over, twice as many each round trip, until one is held again; so does any lane of fewer than limitGrowth claims. A slow
+// receiver would else be at one request at a time for minutes.
 const limitGrowth = 8
 
 // How long a lane rests after a Handler failed: each time twice as long, until it succeeds.
@@ -184,7 +189,7 @@ func (s *lanes) finish(c *claim, returned bool) {
 	l := c.lane
 	l.claims--
 	l.backoff = 0
-	if l.growth++; l.limit > 0 && l.growth >= limitGrowth {
+	if l.growth++; l.limit > 0 && (l.growth >= limitGrowth || l.probing || l.limit < limitGrowth) {
 		l.limit++
 		l.growth = 0
 	}
@@ -216,7 +221,10 @@ func (s *lanes) giveBack(c *claim, held *core.Held) {
 	switch {
 	case held != nil: // the Handler has done nothing with it
 		l.held = true
-		l.limit, l.growth = max(1, l.claims), 0
+		l.limit, l.growth = l.claims, 0
+		if l.probing = l.claims == 0; l.probing {
+			l.limit = limitGrowth
+		}
 	default:
 		s.handed[c.ref] = struct{}{}
 		l.backoff = min(restMax, max(restFirst, 2*l.backoff))
@@ -272,7 +280,7 @@ func (s *lanes) release(l *lane, flag *bool) {
 func (s *lanes) releaseAll() {
 	s.mu.Lock()
 	for _, l := range s.lanes {
-		l.held, l.limit = false, 0
+		l.held, l.probing, l.limit = false, false, 0
 		s.queueUp(l)
 	}
 	s.mu.Unlock()

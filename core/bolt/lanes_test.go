@@ -181,3 +181,95 @@ func TestAHundredThousandLanesAreForgottenWhenTheyAreEmpty(t *testing.T) {
 		t.Errorf("left: %d lanes, depth %d", len(s.lanes), s.depth())
 	}
 }
+
+// wave claims all that a lane offers; the Handler then takes what it has room for, and holds the rest.
+func wave(t *testing.T, s *lanes, room int) (taken, wasted int) {
+	t.Helper()
+	var claimed []*claim
+	for {
+		c, err := s.claim()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c == nil {
+			break
+		}
+		claimed = append(claimed, c)
+	}
+	var wakes []func()
+	for i, c := range claimed {
+		if i >= room {
+			s.giveBack(c, &core.Held{Notify: func(wake func()) { wakes = append(wakes, wake) }})
+		}
+	}
+	taken = min(room, len(claimed))
+	for _, c := range claimed[:taken] {
+		s.applied(&effects{own: c})
+	}
+	for _, wake := range wakes {
+		wake()
+	}
+	return taken, len(claimed) - taken
+}
+
+func laneOf(n int) *lanes {
+	fx := &effects{}
+	for i := range n {
+		fx.ready = append(fx.ready, entry{"a", ref{uint64(i + 1), 1}})
+	}
+	s := newLanes(core.DeliveryQueue, func(_ string, after ref, max int) (found []ref, err error) {
+		for seq := after.seq + 1; seq <= uint64(n) && len(found) < max; seq++ {
+			found = append(found, ref{seq, 1})
+		}
+		return found, nil
+	})
+	s.applied(fx)
+	return s
+}
+
+func TestALaneWhosePluginWasDownIsSoonAtFullSpeedAgain(t *testing.T) {
+	s := laneOf(1000)
+	if taken, _ := wave(t, s, 0); taken != 0 {
+		t.Fatalf("taken while the plugin is down: %d", taken)
+	}
+	for range 3 {
+		if _, wasted := wave(t, s, 0); wasted > limitGrowth {
+			t.Errorf("offered while the plugin is down still: got %d messages, want at most %d", wasted, limitGrowth)
+		}
+	}
+	sum := 0
+	for range 4 {
+		taken, _ := wave(t, s, 1000)
+		sum += taken
+	}
+	if want := limitGrowth * (1 + 2 + 4 + 8); sum != want {
+		t.Errorf("handed over in four round trips after the plugin came back: got %d, want %d", sum, want)
+	}
+}
+
+func TestALaneThatHadRoomForALittleSoonHasMore(t *testing.T) {
+	s := laneOf(1000)
+	wave(t, s, 2)
+	sum := 0
+	for range 4 {
+		taken, _ := wave(t, s, 1000)
+		sum += taken
+	}
+	if sum < 24 {
+		t.Errorf("handed over in four round trips: got %d, want 24 at least", sum)
+	}
+}
+
+func TestALaneThatIsFullWastesFewHandOvers(t *testing.T) {
+	s := laneOf(1000)
+	const room = 16
+	wave(t, s, room)
+	taken, wasted := 0, 0
+	for range 20 {
+		n, m := wave(t, s, room)
+		taken, wasted = taken+n, wasted+m
+	}
+	if taken != 20*room || wasted > taken/limitGrowth {
+		t.Errorf("got %d taken, %d offered in vain, want %d and at most one in %d", taken, wasted, 20*room, limitGrowth)
+	}
+}
