@@ -192,7 +192,7 @@ func (a *app) subscriberAdd() *cobra.Command {
 		Short: "Subscribe a recipient to an event",
 		Example: `  postrider subscriber add sales.order.created https://shop.example/hooks
   postrider subscriber add stock.item.changed https://erp.example/in --retry '["5s","5m","1h"]' --envelope cloudevents
-  postrider subscriber add sales.order.created https://shop.example/hooks --notifier http-signed --verification-token-file secret`,
+  postrider subscriber add sales.order.created https://shop.example/hooks --notifier console`,
 		Args: takes("EVENT", "URL"),
 	}
 	to, asJSON, options := connectionFlags(c), jsonFlag(c), subscriberFlags(c)
