@@ -46,15 +46,8 @@ webhook without a service (--event), no other subscriber of it, and 127.0.0.1 am
 	event := c.Flags().String("event", benchEvent, "the webhook to publish on the daemon of --url, by `name`")
 	parent := c.Flags().String("dir", "", "put the temporary data into this `directory` (default: the system's)")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		switch {
-		case config.Events < 1 || config.Publishers < 1 || config.Batch < 1:
-			return usagef("--events, --publishers and --batch are at least 1")
-		case config.Events > 10_000_000:
-			return usagef("--events %d: at most 10,000,000, because each one is remembered", config.Events)
-		case config.Size < bench.MinSize:
-			return usagef("--size %d: a payload of at least %d bytes holds its number", config.Size, bench.MinSize)
-		case config.Rate < 0 || config.Rate > 100_000 || config.Duration < 0:
-			return usagef("--rate is 0 to 100,000, and --duration not negative")
+		if err := checkBench(config); err != nil {
+			return err
 		}
 		ctx := c.Context()
 		r, err := bench.NewReceiver()
@@ -105,6 +98,20 @@ webhook without a service (--event), no other subscriber of it, and 127.0.0.1 am
 		return err
 	}
 	return c
+}
+
+func checkBench(c bench.Config) error {
+	switch {
+	case c.Events < 1 || c.Publishers < 1 || c.Batch < 1:
+		return usagef("--events, --publishers and --batch are at least 1")
+	case c.Events > 10_000_000:
+		return usagef("--events %d: at most 10,000,000, because each one is remembered", c.Events)
+	case c.Size < bench.MinSize:
+		return usagef("--size %d: a payload of at least %d bytes holds its number", c.Size, bench.MinSize)
+	case c.Rate < 0 || c.Rate > 100_000 || c.Duration < 0:
+		return usagef("--rate is 0 to 100,000, and --duration not negative")
+	}
+	return nil
 }
 
 // benchDaemon starts a daemon with the one plugin that the measurement is about.

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// checkJSON refuses what is no JSON, where the shell's quoting is still in sight.
+// checkJSON refuses what is no JSON.
 func checkJSON(content []byte) error {
 	var anything json.RawMessage
 	return json.Unmarshal(content, &anything)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,50 +35,29 @@ Give --id to be able to repeat a publish without harm: the daemon takes an id on
 	file := c.Flags().String("file", "", "read the arguments, or without EVENT whole events, from a `file`; - is standard input")
 	c.MarkFlagsMutuallyExclusive("args", "file")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		var content []byte
-		var err error
 		switch {
-		case *file != "":
+		case len(args) == 0 && *file == "":
+			return usagef("%s wants an EVENT, as in `postrider publish sales.order.created`", nameOf(c))
+		case len(args) == 0 && *id != "":
+			return usagef("--id belongs to one EVENT; events that come whole from a file carry their own")
+		case len(args) == 0:
+			return a.publishFile(c.Context(), to, *file, *asJSON)
+		}
+		content := []byte("{}")
+		if c.Flags().Changed("args") {
+			content = []byte(*arguments)
+		}
+		if *file != "" {
+			var err error
 			if content, err = a.readFile(*file); err != nil {
 				return err
 			}
-		case len(args) == 0:
-			return usagef("%s wants an EVENT, as in `postrider publish sales.order.created`", nameOf(c))
-		case c.Flags().Changed("args"):
-			content = []byte(*arguments)
 		}
-		if len(args) == 0 && *id != "" {
-			return usagef("--id belongs to one EVENT; events that come whole from a file carry their own")
-		}
-
-		var body any
-		if len(args) == 1 {
-			if body, err = event(args[0], *id, content); err != nil {
-				return err
-			}
-		} else if body, err = batch(content); err != nil {
-			return fmt.Errorf("read events from %s: %w", *file, err)
-		}
-		daemon, err := a.connect(to)
-		if err != nil {
-			return err
-		}
-		request := client.Request{Method: http.MethodPost, Path: []string{"v1", "events"}, Body: body}
-		if len(args) == 0 {
-			var published []httpapi.Published
-			if err := daemon.Call(c.Context(), request, &published); err != nil {
-				return err
-			}
-			if *asJSON {
-				return a.printJSON(published)
-			}
-			for _, p := range published {
-				a.sayf("%s  %s", printable(p.ID), printable(p.Event))
-			}
-			return nil
+		if err := checkJSON(content); err != nil { // here, where the shell's quoting is still in sight
+			return fmt.Errorf("the arguments are not JSON: %w; quote them for the shell, as in --args '{\"id\":1}'", err)
 		}
 		var published httpapi.Published
-		if err := daemon.Call(c.Context(), request, &published); err != nil {
+		if err := a.post(c.Context(), to, httpapi.Event{ID: *id, Event: args[0], Arguments: content}, &published); err != nil {
 			return err
 		}
 		if *asJSON {
@@ -88,15 +69,36 @@ Give --id to be able to repeat a publish without harm: the daemon takes an id on
 	return c
 }
 
-// event is one event of the command line. Arguments that are no JSON are caught here, where the shell's quoting is still in sight.
-func event(name, id string, arguments []byte) (httpapi.Event, error) {
-	if arguments == nil {
-		arguments = []byte("{}")
+// publishFile publishes a file of events as one batch.
+func (a *app) publishFile(ctx context.Context, to *connection, file string, asJSON bool) error {
+	content, err := a.readFile(file)
+	if err != nil {
+		return err
 	}
-	if err := checkJSON(arguments); err != nil {
-		return httpapi.Event{}, fmt.Errorf("the arguments are not JSON: %w; quote them for the shell, as in --args '{\"id\":1}'", err)
+	events, err := batch(content)
+	if err != nil {
+		return fmt.Errorf("read events from %s: %w", file, err)
 	}
-	return httpapi.Event{ID: id, Event: name, Arguments: arguments}, nil
+	var published []httpapi.Published
+	if err := a.post(ctx, to, events, &published); err != nil {
+		return err
+	}
+	if asJSON {
+		return a.printJSON(published)
+	}
+	for _, p := range published {
+		a.sayf("%s  %s", printable(p.ID), printable(p.Event))
+	}
+	return nil
+}
+
+// post publishes an event, or an array of them, and reads what was published.
+func (a *app) post(ctx context.Context, to *connection, events, published any) error {
+	daemon, err := a.connect(to)
+	if err != nil {
+		return err
+	}
+	return daemon.Call(ctx, client.Request{Method: http.MethodPost, Path: []string{"v1", "events"}, Body: events}, published)
 }
 
 // batch reads an array of events, or any number of event objects one after the other.
@@ -116,7 +118,7 @@ func batch(content []byte) ([]json.RawMessage, error) {
 		events = append(events, one)
 	}
 	if len(events) == 0 {
-		return nil, fmt.Errorf("there are none")
+		return nil, errors.New("there are none")
 	}
 	return events, nil
 }
