@@ -19,10 +19,14 @@ var (
 	problemType = []string{"application/problem+json"}
 )
 
-// readBody reads the body, which must be JSON, and fit the limit. The answer is the caller's to keep.
+// readBody reads the body, which must be JSON, not compressed, and fit the limit. The answer is the caller's to keep.
 func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err := checkContentType(r.Header.Get("Content-Type")); err != nil {
 		return nil, err
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		w.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
+		return nil, problemf(http.StatusUnsupportedMediaType, "a body of content encoding %q can't be read: send it without", encoding)
 	}
 	if r.ContentLength > a.BodyLimit {
 		w.Header().Set("Connection", "close") // rather than read what is not wanted

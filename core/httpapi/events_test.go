@@ -210,6 +210,25 @@ func TestOnlyJSONIsTaken(t *testing.T) {
 	}
 }
 
+func TestAnEncodedBodyIsRefusedByTheNameOfItsEncoding(t *testing.T) {
+	for encoding, want := range map[string]int{"": 202, "identity": 202, "Identity": 202, "gzip": 415, "br, identity": 415} {
+		d := newDaemon()
+		w := d.do(http.MethodPost, "/v1/events", `{"event":"stock.item.changed"}`, "Content-Encoding", encoding)
+		if w.Code != want {
+			t.Errorf("got %d for content encoding %q, want %d: %s", w.Code, encoding, want, w.Body)
+		}
+		if want != 415 {
+			continue
+		}
+		if p := problem(t, w, want, "send it without"); !strings.Contains(p.Detail, encoding) {
+			t.Errorf("got %q, want it to name %s", p.Detail, encoding)
+		}
+		if got := w.Header().Get("Accept-Encoding"); got != "identity" {
+			t.Errorf("got Accept-Encoding %q, want what would be taken", got)
+		}
+	}
+}
+
 func TestAQueueThatTakesNothingIsSaidSo(t *testing.T) {
 	for _, test := range []struct {
 		err    error
