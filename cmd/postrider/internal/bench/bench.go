@@ -1,4 +1,4 @@
-// Package bench measures a daemon against the machine that it runs on: first a raw net/http POST loop against a receiver, then events
+// Package bench measures a daemon against the machine that it runs on: a raw net/http POST loop against a receiver, by turns with events
 // published to the daemon and delivered to that same receiver, by the same publishers over the same code, then their latency at a steady
 // rate. Start reading at [Run].
 //
@@ -96,6 +96,13 @@ type Usage struct {
 // warmUp is how many requests each side answers before the clock runs: connections are open then, and caches filled.
 const warmUp = 2000
 
+// turns is how often the raw loop and the events take turns. On a machine with neighbours, its speed halves and doubles from one second to
+// the next: one long stretch of each would compare the machine with itself.
+const turns = 8
+
+// share is how many of events fall to one turn.
+func share(events, turn int) int { return events*(turn+1)/turns - events*turn/turns }
+
 // Run measures. The receiver must be the one that the subscriber sends to.
 func Run(ctx context.Context, c Config, r *Receiver) (Result, error) {
 	result := Result{CPUs: runtime.NumCPU(), Size: c.Size, Publishers: c.Publishers, Batch: c.Batch}
@@ -107,29 +114,31 @@ func Run(ctx context.Context, c Config, r *Receiver) (Result, error) {
 		body: eventBody(c.Event, c.Size, c.Batch), progress: c.Progress, receiver: r,
 	}
 
-	if _, err := raw.run(ctx, "warming up", min(warmUp, c.Events)); err != nil {
-		return result, fmt.Errorf("post to the receiver: %w", err)
+	for _, l := range []load{raw, published} {
+		if _, err := l.run(ctx, "warming up", min(warmUp, c.Events)); err != nil {
+			return result, fmt.Errorf("post to %s: %w", l.url, err)
+		}
 	}
-	done, err := raw.run(ctx, "raw POST", c.Events)
-	if err != nil {
-		return result, fmt.Errorf("post to the receiver: %w", err)
-	}
-	result.Raw = Raw{
-		Posts: done.received, Seconds: done.sending.Seconds(), PerSecond: rate(done.received, done.sending), Latency: done.latency,
-	}
-
-	if _, err := published.run(ctx, "warming up", min(warmUp, c.Events)); err != nil {
-		return result, fmt.Errorf("publish: %w", err)
-	}
+	posted, done := newOutcome(), newOutcome()
 	before := usage(c.PID)
-	if done, err = published.run(ctx, "publishing", c.Events); err != nil {
-		return result, fmt.Errorf("publish: %w", err)
+	for turn := range turns {
+		events := share(c.Events, turn)
+		if err := raw.runInto(ctx, &posted, "raw POST", events); err != nil {
+			return result, fmt.Errorf("post to the receiver: %w", err)
+		}
+		if err := published.runInto(ctx, &done, "publishing", events); err != nil {
+			return result, fmt.Errorf("publish: %w", err)
+		}
 	}
 	after := usage(c.PID)
+	result.Raw = Raw{
+		Posts: posted.received, Seconds: posted.sending.Seconds(), PerSecond: rate(posted.received, posted.sending),
+		Latency: posted.times.latency(),
+	}
 	result.Load = Load{
 		Events: done.sent, PublishSeconds: done.sending.Seconds(), PublishedPerSecond: rate(done.sent, done.sending),
 		Seconds: done.whole.Seconds(), DeliveredPerSecond: rate(done.received, done.whole),
-		Latency: done.latency, Lost: done.lost(), Duplicated: done.duplicated,
+		Latency: done.times.latency(), Lost: done.lost(), Duplicated: done.duplicated,
 	}
 	if result.Raw.PerSecond > 0 {
 		result.Ratio = result.Load.DeliveredPerSecond / result.Raw.PerSecond
@@ -141,11 +150,12 @@ func Run(ctx context.Context, c Config, r *Receiver) (Result, error) {
 		steady := published
 		steady.body = eventBody(c.Event, c.Size, 1)
 		count := max(1, int(float64(c.Rate)*c.Duration.Seconds()))
-		if done, err = steady.pace(ctx, fmt.Sprintf("at %d/s", c.Rate), count, time.Second/time.Duration(c.Rate)); err != nil {
+		done, err := steady.pace(ctx, fmt.Sprintf("at %d/s", c.Rate), count, time.Second/time.Duration(c.Rate))
+		if err != nil {
 			return result, fmt.Errorf("publish at %d/s: %w", c.Rate, err)
 		}
 		result.Steady = &Steady{
-			Rate: c.Rate, Events: done.sent, Seconds: done.whole.Seconds(), Latency: done.latency, Lost: done.lost(), Duplicated: done.duplicated,
+			Rate: c.Rate, Events: done.sent, Seconds: done.whole.Seconds(), Latency: done.times.latency(), Lost: done.lost(), Duplicated: done.duplicated,
 		}
 		result.Lost += done.lost()
 		result.Duplicated += done.duplicated

@@ -28,6 +28,8 @@ func (h histogram) record(d time.Duration) {
 	_ = h.h.RecordValue(min(max(int64(d), finest), widest)) // within the range it can't fail
 }
 
+func (h histogram) add(more histogram) { h.h.Merge(more.h) }
+
 func (h histogram) latency() Latency {
 	at := func(percentile float64) float64 {
 		return float64(h.h.ValueAtPercentile(percentile)) / float64(time.Millisecond)

@@ -30,10 +30,30 @@ type outcome struct {
 	duplicated int
 	sending    time.Duration // from the first POST to the answer of the last
 	whole      time.Duration // from the first POST to the last receipt
-	latency    Latency
+	times      histogram     // of each event: from its POST to its receipt
 }
 
+func newOutcome() outcome { return outcome{times: newHistogram()} }
+
 func (o outcome) lost() int { return o.sent - o.received }
+
+// runInto runs, and adds what became of it to o.
+func (l load) runInto(ctx context.Context, o *outcome, name string, events int) error {
+	if events == 0 {
+		return nil
+	}
+	more, err := l.run(ctx, name, events)
+	if err != nil {
+		return err
+	}
+	o.sent += more.sent
+	o.received += more.received
+	o.duplicated += more.duplicated
+	o.sending += more.sending
+	o.whole += more.whole
+	o.times.add(more.times)
+	return nil
+}
 
 // run posts events as fast as the other side takes them, waits until they are received, and accounts for them.
 func (l load) run(ctx context.Context, name string, events int) (outcome, error) {
@@ -184,13 +204,12 @@ func (p *phase) settle(ctx context.Context, started, sending int64) (outcome, er
 		sent: len(p.sent), received: int(p.received.Load()), duplicated: int(p.duplicated.Load()),
 		sending: time.Duration(sending), whole: time.Duration(p.last.Load() - started),
 	}
-	h := newHistogram()
+	o.times = newHistogram()
 	for n := range p.sent {
 		if at := p.arrived[n].Load(); at != 0 {
-			h.record(time.Duration(at - p.sent[n]))
+			o.times.record(time.Duration(at - p.sent[n]))
 		}
 	}
-	o.latency = h.latency()
 	return o, nil
 }
 
