@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -70,7 +71,7 @@ func requestLimits(request proto.Message, payload []byte, texts ...string) error
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
-			return fmt.Errorf("%q is not valid UTF-8", text)
+			return errors.New("a text that goes with it is not valid UTF-8") // it may be the token, or a URL: neither is for logs
 		}
 	}
 	if size := proto.Size(request); size > wire.MaxItem {
