@@ -127,8 +127,11 @@ func TestAWrongCommandLineExitsWith2AndSaysWhatIsWrong(t *testing.T) {
 		{"dead-letter purge dlv_1 --all", "not both"},
 		{"listen --status 99", "--status 99"},
 		{"bench --events 0", "at least 1"},
-		{"delivery list --limit x", "--limit"},
-		{"dead-letter list --limit -1", "--limit"},
+		{"delivery list --limit x", `--limit "x" can't be read: it takes a whole number from 0`},
+		{"dead-letter list --limit -1", `--limit "-1"`},
+		{"bench --rate 1e3", `--rate "1e3" can't be read: it takes a whole number`},
+		{"bench --duration 5", `--duration "5" can't be read: it takes a time, as 30s or 5m`},
+		{"demo --once=maybe", `--once "maybe" can't be read: it takes true or false`},
 	} {
 		r := terminal{t: t}.run(strings.Fields(test.line)...)
 		if r.status != exitUsage {
@@ -136,6 +139,46 @@ func TestAWrongCommandLineExitsWith2AndSaysWhatIsWrong(t *testing.T) {
 		}
 		contains(t, r.stderr, test.want, "--help` shows how it is used")
 	}
+}
+
+func TestAConfigurationFileThatIsNotThereIsToldWithWhatToDo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "nope.yaml")
+	for _, command := range [][]string{{"serve"}, {"webhook", "check"}, {"queue", "depths"}} {
+		r := terminal{t: t}.run(append(command, "--config", file)...)
+		if r.status != exitError {
+			t.Errorf("%v: got exit status %d, want %d", command, r.status, exitError)
+		}
+		contains(t, r.stderr, "there is no configuration file "+file+": correct --config, or leave it out")
+	}
+}
+
+func TestTheDefaultOfANewSubscriberIsNoneOfAChange(t *testing.T) {
+	contains(t, terminal{t: t}.mustRun("subscriber", "add", "--help"), "the notifier that delivers (default: default)")
+	if got := (terminal{t: t}).mustRun("subscriber", "update", "--help"); strings.Contains(got, "default: default") {
+		t.Errorf("a change has no default:\n%s", got)
+	}
+}
+
+func TestAnEmptyListOfAWebhookThatDoesNotExistIsAMistake(t *testing.T) {
+	empty := httpapi.Page[any]{Items: []any{}}
+	d := newFakeDaemon(t, map[string]any{
+		"GET /v1/webhooks": httpapi.Page[httpapi.Webhook]{Items: []httpapi.Webhook{{Name: "order.created"}}},
+		"GET /v1/subscribers?event=order.creatd&limit=1000":  empty,
+		"GET /v1/deliveries?event=order.creatd&limit=50":     empty,
+		"GET /v1/dead-letters?event=order.creatd&limit=50":   empty,
+		"GET /v1/subscribers?event=order.created&limit=1000": empty,
+		"GET /v1/deliveries?event=order.created&limit=50":    empty,
+	})
+	for _, list := range []string{"subscriber", "delivery", "dead-letter"} {
+		r := d.terminal(t).run(list, "list", "--event", "order.creatd")
+		if r.status != exitError {
+			t.Errorf("%s: got exit status %d, want %d", list, r.status, exitError)
+		}
+		contains(t, r.stderr, `no webhook is called "order.creatd" (did you mean "order.created"?)`, "`postrider webhook list` shows them")
+	}
+	contains(t, d.terminal(t).mustRun("subscriber", "list", "--event", "order.created"),
+		"No subscribers of order.created. Add one: postrider subscriber add order.created URL")
+	contains(t, d.terminal(t).mustRun("delivery", "list", "--event", "order.created"), "No deliveries.")
 }
 
 func TestACommandThatHoldsOthersShowsThem(t *testing.T) {

@@ -86,21 +86,26 @@ func get[T any](ctx context.Context, a *app, to *connection, path ...string) (an
 }
 
 func (a *app) dataDir(to *connection) (string, error) {
-	c, err := config.Load(to.config, a.environ, given(map[string]string{"data_dir": to.dataDir}))
+	c, err := a.configuration(to.config, map[string]string{"data_dir": to.dataDir})
 	if err != nil {
 		return "", err
 	}
 	return c.DataDir, nil
 }
 
-// given drops the flags that were left empty.
-func given(flags map[string]string) map[string]string {
+// configuration reads the configuration of the daemon from the file that --config names ("": from postrider.yaml, if there is one), from the environment,
+// and from the other flags, by the path of the setting. An empty flag is none.
+func (a *app) configuration(file string, flags map[string]string) (config.Config, error) {
+	if _, err := os.Stat(file); file != "" && errors.Is(err, fs.ErrNotExist) {
+		return config.Config{}, fmt.Errorf("there is no configuration file %s: correct --config, or leave it out to use %s or else the defaults",
+			file, config.DefaultFile)
+	}
 	for key, value := range flags {
 		if value == "" {
 			delete(flags, key)
 		}
 	}
-	return flags
+	return config.Load(file, a.environ, flags)
 }
 
 func readAddress(dir, start string) (string, error) {

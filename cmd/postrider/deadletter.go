@@ -73,6 +73,9 @@ func (a *app) deadLetterList() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := checkEvent(c.Context(), daemon, which.event, len(page.Items)); err != nil {
+			return err
+		}
 		if *asJSON {
 			return a.printJSON(page)
 		}

@@ -40,6 +40,9 @@ func (a *app) deliveryList() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := checkEvent(c.Context(), daemon, *event, len(page.Items)); err != nil {
+			return err
+		}
 		if *asJSON {
 			return a.printJSON(page)
 		}

@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
-	"github.com/postrider/postrider/core/config"
 	"github.com/postrider/postrider/core/daemon"
 )
 
@@ -33,9 +32,9 @@ Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the config
 	plugins := c.Flags().String("plugin-dir", "", "the `directory` in which every executable file is a plugin (default: plugins, beside the executable)")
 	level := c.Flags().String("log-level", "", "`level` of the log: trace, debug, info, warn, error or off (default: info)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		settings, err := config.Load(*file, a.environ, given(map[string]string{
+		settings, err := a.configuration(*file, map[string]string{
 			"listen": *listen, "data_dir": *dataDir, "plugin_dir": *plugins, "log.level": *level,
-		}))
+		})
 		if err != nil {
 			return err
 		}

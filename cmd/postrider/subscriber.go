@@ -63,8 +63,15 @@ func (a *app) subscriberList() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := checkEvent(c.Context(), daemon, *event, len(page.Items)); err != nil {
+			return err
+		}
 		if *asJSON {
 			return a.printJSON(page)
+		}
+		if len(page.Items) == 0 && *event != "" {
+			a.sayf("No subscribers of %[1]s. Add one: postrider subscriber add %[1]s URL", *event)
+			return nil
 		}
 		if len(page.Items) == 0 {
 			a.sayf("No subscribers. Add one: postrider subscriber add EVENT URL")
@@ -140,7 +147,7 @@ type subscriberOptions struct {
 
 func subscriberFlags(c *cobra.Command) *subscriberOptions {
 	var o subscriberOptions
-	c.Flags().StringVar(&o.notifier, "notifier", "", "the `name` of the notifier that delivers (default when adding: default)")
+	c.Flags().StringVar(&o.notifier, "notifier", "", "the `name` of the notifier that delivers")
 	c.Flags().StringVar(&o.token, "verification-token", "", "the `secret` that proves to the receiver that it is us; others can see it in the process list")
 	c.Flags().StringVar(&o.tokenFile, "verification-token-file", "", "a `file` that holds it; - is standard input")
 	c.Flags().StringVar(&o.settings, "settings", "", "settings for the notifier, as `JSON`; null takes them away")
@@ -196,6 +203,7 @@ func (a *app) subscriberAdd() *cobra.Command {
 		Args: takes("EVENT", "URL"),
 	}
 	to, asJSON, options := connectionFlags(c), jsonFlag(c), subscriberFlags(c)
+	c.Flags().Lookup("notifier").Usage += " (default: default)"
 	disabled := c.Flags().Bool("disabled", false, "add it disabled: its deliveries are held back until it is enabled")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		f, err := options.fields(a, c)

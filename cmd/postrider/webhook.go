@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
-	"github.com/postrider/postrider/core/config"
 	"github.com/postrider/postrider/core/daemon"
 	"github.com/postrider/postrider/core/httpapi"
 )
@@ -74,7 +73,7 @@ each service against what the resolvers offer. The exit status is 1 where a webh
 	file := c.Flags().String("config", "", "the configuration `file` (default: postrider.yaml, if there is one)")
 	plugins := c.Flags().String("plugin-dir", "", "the plugins' `directory` (default: the configuration's)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		settings, err := config.Load(*file, a.environ, given(map[string]string{"plugin_dir": *plugins}))
+		settings, err := a.configuration(*file, map[string]string{"plugin_dir": *plugins})
 		if err != nil {
 			return err
 		}
