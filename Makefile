@@ -8,7 +8,7 @@ CGO   := $(shell $(GO) env CGO_ENABLED)
 RACE  := $(if $(filter 1,$(CGO)),-race,)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench generate format vet staticcheck fresh tidy imports race-notice
+.PHONY: help build run test chaos check bench generate format vet staticcheck fresh tidy imports race-notice
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,12 +27,16 @@ run: build ## see an order become a webhook; Ctrl-C ends it
 test: race-notice ## all tests, with the race detector where a C compiler is
 	$(GO) test $(RACE) -count=1 -timeout 10m ./...
 
+chaos: ## the crash tests at full length: processes are killed under load, and nothing may be lost
+	POSTRIDER_KILLS=10 POSTRIDER_EVENTS=20000 $(GO) test -count=1 -v -run NothingIsLost ./cmd/postrider/endtoend
+
 check: format vet staticcheck fresh tidy imports ## all that is not a test: format, vet, staticcheck, generated code, go.mod, import rules
 	@echo "check: all is well"
 
+# BenchmarkBacklog takes as long a backlog as it is told: POSTRIDER_BACKLOG=1000000 make bench.
 bench: build ## deliveries per second against a raw POST loop, and the hot seams
 	bin/postrider bench
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core/... ./sdk/...
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core/... ./sdk/... ./plugins/internal/post
 
 generate: ## make the Go code of proto/ anew
 	$(GO) generate ./proto
