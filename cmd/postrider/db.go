@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/postrider/postrider/core/bolt"
@@ -38,8 +35,8 @@ func databaseFlags(c *cobra.Command) *connection {
 	return &of
 }
 
-// openDatabase opens the file of a data directory, and never makes one.
-func (a *app) openDatabase(of *connection) (db *bolt.DB, path string, err error) {
+// inspect opens the file of a data directory, and never makes one.
+func (a *app) inspect(of *connection) (db *bolt.Inspection, path string, err error) {
 	dir, err := a.dataDir(of)
 	if err != nil {
 		return nil, "", err
@@ -48,24 +45,8 @@ func (a *app) openDatabase(of *connection) (db *bolt.DB, path string, err error)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, path, fmt.Errorf("there is no database in %s: no daemon has run there yet; --data-dir names another directory", dir)
 	}
-	logger := hclog.New(&hclog.LoggerOptions{Output: a.stderr, Level: hclog.Warn, DisableTime: true})
-	db, err = bolt.Open(bolt.Config{Path: path, Logger: logger})
-	if err == nil {
-		return db, path, nil
-	}
-	if content, readErr := os.ReadFile(filepath.Join(dir, daemon.AddressFile)); readErr == nil && answers(strings.TrimSpace(string(content))) {
-		return nil, path, fmt.Errorf("%w; db commands want the file to themselves, and a daemon listens on %s", err, oneLine(string(content)))
-	}
-	return nil, path, err
-}
-
-// answers reports whether something listens there: a daemon that was killed leaves its address behind.
-func answers(address string) bool {
-	c, err := net.DialTimeout("tcp", address, time.Second)
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil
+	db, err = bolt.Inspect(path)
+	return db, path, err
 }
 
 func (a *app) dbCheck() *cobra.Command {
@@ -75,11 +56,11 @@ func (a *app) dbCheck() *cobra.Command {
 	}
 	of, asJSON := databaseFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		db, path, err := a.openDatabase(of)
+		started := time.Now()
+		db, path, err := a.inspect(of)
 		if err != nil {
 			return err
 		}
-		started := time.Now()
 		failed := db.Check(c.Context())
 		err = db.Close()
 		if *asJSON {
@@ -118,7 +99,7 @@ func (a *app) dbStats() *cobra.Command {
 	c := &cobra.Command{Use: "stats", Short: "Say what the database holds", Args: takes()}
 	of, asJSON := databaseFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		db, path, err := a.openDatabase(of)
+		db, path, err := a.inspect(of)
 		if err != nil {
 			return err
 		}

@@ -160,7 +160,7 @@ func TestServeRunsUntilItIsToldToStopAndLeavesASoundDatabase(t *testing.T) {
 	if held.status != exitError {
 		t.Errorf("db check beside a daemon: got exit status %d, want %d", held.status, exitError)
 	}
-	contains(t, held.stderr, "in use by another postrider daemon")
+	contains(t, held.stderr, "a daemon uses it: stop it first")
 
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

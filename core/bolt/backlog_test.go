@@ -249,7 +249,5 @@ func TestABacklogIsDrainedWholeAndOnce(t *testing.T) {
 	if depths, _ := db.Depths(t.Context()); depths[0].Ready != 0 {
 		t.Errorf("depth after draining: got %d, want 0", depths[0].Ready)
 	}
-	if err := db.Check(t.Context()); err != nil {
-		t.Error(err)
-	}
+	wantSound(t, db)
 }

@@ -15,14 +15,11 @@ import (
 // maxFindings is how many faults Check names.
 const maxFindings = 20
 
-// Check reads the whole file: bbolt's own structure, the checksum of every record, and whether the buckets agree with each
-// other. It returns nil, or up to 20 faults joined, each naming bucket and key. Writing goes on meanwhile, and the file may grow.
-func (db *DB) Check(ctx context.Context) error {
+// Check verifies the checksum of every record, and that the buckets agree with each other; the pages are sound, or [Inspect] had refused
+// the file. It returns nil, or up to 20 faults joined, each naming bucket and key.
+func (i *Inspection) Check(ctx context.Context) error {
 	c := &check{ctx: ctx}
-	err := db.view(func(tx *bbolt.Tx) error {
-		for err := range tx.Check() {
-			c.found(fmt.Errorf("bbolt: %w: %w", err, ErrDamaged))
-		}
+	err := i.view(func(tx *bbolt.Tx) error {
 		c.tx = tx
 		c.events()
 		c.messages()

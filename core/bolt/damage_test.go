@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -53,6 +54,37 @@ func opened(t *testing.T, c Config) *DB {
 		db.Close() //nolint:errcheck // the test has closed it, or failed
 	})
 	return db
+}
+
+// inspected returns what an inspection of a file that is closed finds.
+func inspected(t *testing.T, path string) error {
+	t.Helper()
+	i, err := Inspect(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(i.Check(t.Context()), i.Close())
+}
+
+// wantSound closes db and inspects its file.
+func wantSound(t *testing.T, db *DB) {
+	t.Helper()
+	if err := errors.Join(db.Close(), inspected(t, db.config.Path)); err != nil {
+		t.Errorf("the file: %v", err)
+	}
+}
+
+func statsOf(t *testing.T, path string) Stats {
+	t.Helper()
+	i, err := Inspect(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := i.Stats(t.Context())
+	if err := errors.Join(err, i.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return stats
 }
 
 func wantError(t *testing.T, err error, parts ...string) {
@@ -141,20 +173,15 @@ func TestADamagedFileIsRefusedWithAClearError(t *testing.T) {
 	}
 }
 
-// Whatever single page is overwritten: the process lives, and the damage is named by Open or by Check.
-func TestAPageThatIsOverwrittenIsFound(t *testing.T) {
-	path := filled(t)
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var used []int
+// usedPages returns the numbers of the pages of a file that hold something.
+func usedPages(t *testing.T, path string) (used []int) {
+	t.Helper()
 	file, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = file.View(func(tx *bbolt.Tx) error {
-		for page := 2; page < len(whole)/4096; page++ {
+		for page := 2; int64(page)*4096 < tx.Size(); page++ {
 			if info, err := tx.Page(page); err == nil && info != nil && info.Type != "free" {
 				used = append(used, page)
 			}
@@ -164,6 +191,51 @@ func TestAPageThatIsOverwrittenIsFound(t *testing.T) {
 	if err := errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
+	return used
+}
+
+// Whatever is wrong with how pages hang together: no goroutine of bbolt meets it, and ends the process.
+func TestAFlippedBitInAPageNeverEndsTheProcess(t *testing.T) {
+	path := filled(t)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flips := 40
+	if testing.Short() {
+		flips = 6
+	}
+	noise := rand.New(rand.NewPCG(5, 6))
+	for _, page := range usedPages(t, path) {
+		for range flips {
+			b := bytes.Clone(whole)
+			b[page*4096+noise.IntN(96)] ^= 1 << noise.IntN(8) // the page's header and its first entries
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			file, err := Inspect(path)
+			if err != nil {
+				continue
+			}
+			file.Check(t.Context()) //nolint:errcheck // it may or may not find what is wrong
+			if err := file.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if db, err := Open(Config{Path: path}); err == nil {
+				db.Close() //nolint:errcheck // it is damaged
+			}
+		}
+	}
+}
+
+// Whatever single page is overwritten: the process lives, and the damage is named by Inspect or by Check.
+func TestAPageThatIsOverwrittenIsFound(t *testing.T) {
+	path := filled(t)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := usedPages(t, path)
 	found := 0
 	noise := rand.New(rand.NewPCG(3, 4))
 	for _, page := range used {
@@ -174,13 +246,11 @@ func TestAPageThatIsOverwrittenIsFound(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db, err := Open(Config{Path: path})
-		if err == nil {
-			err = db.Check(t.Context())
-			db.Close() //nolint:errcheck // it is damaged
-		}
-		if err != nil {
+		if inspected(t, path) != nil {
 			found++
+		}
+		if db, err := Open(Config{Path: path}); err == nil {
+			db.Close() //nolint:errcheck // it is damaged
 		}
 	}
 	if len(used) < 20 || found < len(used) {
@@ -223,10 +293,10 @@ func TestAFlippedBitInARecordIsFoundAndDoesNotStopOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	flip(t, path, "this one will break")
+	wantError(t, inspected(t, path), "checksum", "events")
 	db = opened(t, Config{Path: path})
 	_, err := db.Event(t.Context(), broken.ID)
 	wantError(t, err, "checksum", "events")
-	wantError(t, db.Check(t.Context()), "checksum", "events")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	err = db.Consume(ctx, core.EventQueue, 1, func(_ context.Context, m core.Message) (core.Result, error) {
@@ -241,13 +311,28 @@ func TestAFlippedBitInARecordIsFoundAndDoesNotStopOthers(t *testing.T) {
 	}
 }
 
-func TestCheckFindsNothingInAGoodFile(t *testing.T) {
-	db := opened(t, Config{Path: filled(t)})
-	if err := db.Check(t.Context()); err != nil {
+func TestAGoodFileIsInspectedWithoutChangingIt(t *testing.T) {
+	path := filled(t)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inspected(t, path); err != nil {
 		t.Error(err)
 	}
-	stats, err := db.Stats(t.Context())
-	if err != nil || stats.Events != 301 || stats.Open+stats.Attempts != 301 || stats.Attempts < 100 || stats.Scheduled != 1 || stats.DeadLetters != 1 || stats.Subscribers != 1 {
-		t.Errorf("stats: %+v, %v", stats, err)
+	stats := statsOf(t, path)
+	if stats.Events != 301 || stats.Open+stats.Attempts != 301 || stats.Attempts < 100 || stats.Scheduled != 1 || stats.DeadLetters != 1 ||
+		stats.Subscribers != 1 || stats.Free <= 0 || stats.Free >= stats.Size {
+		t.Errorf("stats: %+v", stats)
 	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was changed: %v", err)
+	}
+}
+
+func TestAFileThatADaemonUsesIsNotInspected(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	opened(t, Config{Path: path})
+	_, err := Inspect(path)
+	wantError(t, err, path, "a daemon uses it", "stop it first")
 }

@@ -1,10 +1,8 @@
 package bolt
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -66,7 +64,7 @@ func openLocked(path string, maxSize int64) (*bbolt.DB, error) {
 	if err == nil {
 		var named os.FileInfo
 		if named, err = os.Stat(path); err == nil && !os.SameFile(locked, named) {
-			err = inUse(path)
+			err = &inUse{path}
 		}
 	}
 	if err == nil {
@@ -78,14 +76,17 @@ func openLocked(path string, maxSize int64) (*bbolt.DB, error) {
 	return file, nil
 }
 
-func inUse(path string) error {
-	return fmt.Errorf("%s is in use by another postrider daemon: stop that one, or give this one a data_dir of its own", path)
+// inUse is the error of a file that a daemon has open.
+type inUse struct{ path string }
+
+func (e *inUse) Error() string {
+	return e.path + " is in use by another postrider daemon: stop that one, or give this one a data_dir of its own"
 }
 
 func openError(path string, err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
-		return inUse(path)
+		return &inUse{path}
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
 		return unreadable(path, err.Error())
 	}
@@ -206,36 +207,34 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// walkFile visits every page before bbolt does. bbolt panics on what it cannot read, partly in goroutines of its own where nobody can
-// catch that, and a file that was cut off kills the process with SIGBUS.
-func walkFile(path string) (err error) {
-	if err := checkMeta(path); err != nil {
+// walkFile visits every page before bbolt does (see walkPages).
+func walkFile(path string) error {
+	file, _, err := openSound(path)
+	if err != nil {
 		return err
 	}
-	file, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
-	if err != nil {
-		return openError(path, err)
+	return file.Close()
+}
+
+// openSound opens path for reading, which keeps those who write out, and returns how many of its pages are in use.
+func openSound(path string) (file *bbolt.DB, used int64, err error) {
+	if _, err := readMeta(path); err != nil { // a file that was cut off would kill the process with SIGBUS
+		return nil, 0, err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	err = guard(func() error {
-		return file.View(func(tx *bbolt.Tx) error {
-			return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-				c := b.Cursor()
-				var last []byte
-				for k, _ := c.First(); k != nil; k, _ = c.Next() {
-					if last != nil && string(last) >= string(k) {
-						return fmt.Errorf("bucket %q is out of order", name)
-					}
-					last = k
-				}
-				return nil
-			})
-		})
-	})
+	file, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
 	if err != nil {
-		return unreadable(path, err.Error())
+		return nil, 0, openError(path, err)
 	}
-	return nil
+	m, err := readMeta(path)
+	if err == nil {
+		if used, err = walkPages(path, m); err != nil {
+			err = unreadable(path, err.Error())
+		}
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, used, nil
 }
 
 // guard runs f and turns a panic, also one from touching a page that the file does not have, into an error.
@@ -257,52 +256,4 @@ func (db *DB) view(f func(tx *bbolt.Tx) error) error {
 		return core.ErrClosed
 	}
 	return err
-}
-
-// checkMeta reads the two meta pages as bbolt lays them out (page.go and meta.go of bbolt): a page header of 16 bytes; magic, version,
-// page size and flags of 4 bytes each; the root bucket's page and sequence, the freelist's page, the number of pages, the
-// transaction and an FNV-1a checksum of 8 bytes each, in the machine's own byte order.
-func checkMeta(path string) error {
-	const header, length, magic = 16, 64, 0xED0CDAED
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file: give the daemon a data_dir of its own", path)
-	}
-	pageSize, pages := int64(0), int64(0)
-	newest := uint64(0)
-	// The second meta page is found by the page size, which the first one may be too broken to tell.
-	for _, offset := range []int64{0, 1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16} {
-		page := make([]byte, header+length)
-		if _, err := f.ReadAt(page, offset); err != nil {
-			break
-		}
-		m := page[header:]
-		sum := fnv.New64a()
-		sum.Write(m[:length-8])
-		if binary.NativeEndian.Uint32(m) != magic || binary.NativeEndian.Uint64(m[length-8:]) != sum.Sum64() {
-			continue
-		}
-		size := int64(binary.NativeEndian.Uint32(m[8:]))
-		if offset != 0 && offset != size {
-			continue
-		}
-		if transaction := binary.NativeEndian.Uint64(m[48:]); transaction >= newest {
-			newest, pageSize, pages = transaction, size, int64(binary.NativeEndian.Uint64(m[40:]))
-		}
-	}
-	if pageSize == 0 {
-		return unreadable(path, "it does not start like a bbolt file")
-	}
-	if info.Size() < pages*pageSize {
-		return unreadable(path, fmt.Sprintf("it was cut off: %d bytes of %d are there", info.Size(), pages*pageSize))
-	}
-	return nil
 }

@@ -68,14 +68,14 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilled(t *testing.T) {
 	for range rounds {
 		killedAfter(t, path, 20+rand.IntN(400), acknowledged)
 	}
+	if err := inspected(t, path); err != nil {
+		t.Errorf("the file after %d kills: %v", rounds, err)
+	}
 	db, err := Open(Config{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.Check(t.Context()); err != nil {
-		t.Errorf("the file after %d kills: %v", rounds, err)
-	}
 	waiting := 0
 	for id := range acknowledged {
 		record, err := db.Event(t.Context(), id)

@@ -327,32 +327,3 @@ func (db *DB) DeadLetters(ctx context.Context, f core.DeadLetterFilter) (page []
 	})
 	return page, next, err
 }
-
-// Stats is what the file holds.
-type Stats struct {
-	Path        string
-	Size, Free  int64 // bytes
-	Events      int
-	Open        int // messages that wait or are in flight
-	Scheduled   int // those of them that are due later
-	Attempts    int
-	DeadLetters int
-	Subscribers int
-}
-
-// Stats counts. It reads all pages but those of large records, so it takes about a second per million events.
-func (db *DB) Stats(ctx context.Context) (s Stats, err error) {
-	if err := ctx.Err(); err != nil {
-		return s, err
-	}
-	s.Path = db.config.Path
-	err = db.view(func(tx *bbolt.Tx) error {
-		s.Size = tx.Size()
-		s.Free = int64(db.file.Stats().FreePageN) * int64(db.file.Info().PageSize)
-		count := func(name []byte) int { return tx.Bucket(name).Stats().KeyN }
-		s.Events, s.Open, s.Scheduled = count(bucketIDs), count(bucketOpen), count(bucketDue)
-		s.Attempts, s.DeadLetters, s.Subscribers = count(bucketAttempts), count(bucketDead), count(bucketSubscribers)
-		return nil
-	})
-	return s, err
-}

@@ -1,0 +1,69 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+)
+
+// Inspection looks at a file that no daemon uses. It writes nothing, and no daemon can start on the file until it is closed.
+type Inspection struct {
+	path string
+	file *bbolt.DB
+	used int64 // pages
+}
+
+// Inspect opens the file at path after visiting every page of it. Its errors say what to do: a daemon uses the file, it is damaged or not
+// Postrider's, or of another format version.
+func Inspect(path string) (*Inspection, error) {
+	file, used, err := openSound(path)
+	if busy := (*inUse)(nil); errors.As(err, &busy) {
+		return nil, fmt.Errorf("%s cannot be inspected while a daemon uses it: stop it first", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	i := &Inspection{path, file, used}
+	if err := i.view(func(tx *bbolt.Tx) error { return checkFormat(path, tx) }); err != nil {
+		return nil, errors.Join(err, i.Close())
+	}
+	return i, nil
+}
+
+func (i *Inspection) view(f func(tx *bbolt.Tx) error) error {
+	return guard(func() error { return i.file.View(f) })
+}
+
+// Close closes the file. Closing twice is fine.
+func (i *Inspection) Close() error { return i.file.Close() }
+
+// Stats is what the file holds.
+type Stats struct {
+	Path        string
+	Size, Free  int64 // bytes
+	Events      int
+	Open        int // messages that wait or are in flight
+	Scheduled   int // those of them that are due later
+	Attempts    int
+	DeadLetters int
+	Subscribers int
+}
+
+// Stats counts. It reads all pages but those of large records, so it takes about a second per million events.
+func (i *Inspection) Stats(ctx context.Context) (s Stats, err error) {
+	if err := ctx.Err(); err != nil {
+		return s, err
+	}
+	s.Path = i.path
+	err = i.view(func(tx *bbolt.Tx) error {
+		s.Size = tx.Size()
+		s.Free = s.Size - i.used*int64(i.file.Info().PageSize)
+		count := func(name []byte) int { return tx.Bucket(name).Stats().KeyN }
+		s.Events, s.Open, s.Scheduled = count(bucketIDs), count(bucketOpen), count(bucketDue)
+		s.Attempts, s.DeadLetters, s.Subscribers = count(bucketAttempts), count(bucketDead), count(bucketSubscribers)
+		return nil
+	})
+	return s, err
+}
