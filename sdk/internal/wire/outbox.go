@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -40,6 +41,9 @@ func (o *Outbox[T]) Run(ctx context.Context, size func(T) int, send func([]T) er
 			return ctx.Err()
 		case <-o.ready:
 		}
+		// Whoever woke this goroutine is not the only one about to put something: those who can run now go first, so that one message, one
+		// encryption and one system call carry what they all have to say. It costs nothing when nobody else is there.
+		runtime.Gosched()
 		items := o.take()
 		for rest := items; len(rest) > 0; {
 			n := batch(rest, size)
