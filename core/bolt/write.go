@@ -233,7 +233,27 @@ func (w *write) publish(o prepared) error {
 			}
 		}
 	}
+	if err := w.replay(o.message); err != nil {
+		return err
+	}
 	return w.follow(o)
+}
+
+// replay takes away the dead letter that m brings back to work; one of a later attempt stays.
+func (w *write) replay(m core.Message) error {
+	id := string(m.Event)
+	if m.Subscriber != 0 {
+		id = string(core.DeliveryIDOf(m.Event, m.Subscriber))
+	}
+	key := []byte(id)
+	value := w.dead.Get(key)
+	if value == nil {
+		return nil
+	}
+	if l, err := decodeDeadLetter(key, value); err != nil || l.Last >= max(1, m.Attempt) {
+		return err
+	}
+	return w.resurrect(id)
 }
 
 // follow files a message that takes the place of another.

@@ -27,6 +27,7 @@ func TestQueue(t *testing.T, place func(t *testing.T) Place) {
 		{"log and successors are there before the successor is handed over", logBeforeSuccessor},
 		{"due messages come on time", dueOnTime},
 		{"a repeated publish is dropped and a conflicting one refused", repeats},
+		{"a replay takes its dead letter away", replayed},
 		{"a delivery has one message", oneMessageADelivery},
 		{"a successor may ask for the same attempt again", sameAttemptAgain},
 		{"messages that can't be are refused", refused},
@@ -329,6 +330,58 @@ func repeats(t *testing.T, p Place) {
 		t.Errorf("an event published together with a conflict: got %v, want ErrNotFound", err)
 	}
 	wantDepth(t, b, core.EventQueue, 0, 0)
+}
+
+// replayed states what becomes of a dead letter when its message is published again, before anybody consumes that.
+func replayed(t *testing.T, p Place) {
+	b := p.Open(t)
+	defer closed(t, b)
+	e := newEvent("order.created")
+	publishEvents(t, b, e)
+	delivery := string(core.DeliveryIDOf(e.ID, 1))
+	die := func(id string, kind core.DeadLetterKind, subscriber core.SubscriberID, last int) {
+		t.Helper()
+		l := core.DeadLetter{ID: id, Kind: kind, Event: e.ID, EventName: e.Name, Subscriber: subscriber, Died: time.Now(), Last: last}
+		if err := b.Append(t.Context(), core.DeadLetterRecord{DeadLetter: l}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish := func(out core.Outgoing, attempt int) {
+		t.Helper()
+		out.Message.Attempt, out.Message.First = attempt, attempt
+		if err := b.Publish(t.Context(), out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantDead := func(id string, want bool) {
+		t.Helper()
+		if _, err := b.DeadLetter(t.Context(), id); err != nil && !errors.Is(err, core.ErrNotFound) || want != (err == nil) {
+			t.Errorf("dead letter %s: got %v, want it there: %v", id, err, want)
+		}
+	}
+	event := core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)}
+	die(delivery, core.DeadDelivery, 1, 3)
+	die(string(e.ID), core.DeadEvent, 0, 3)
+	publish(event, 1)
+	wantDead(string(e.ID), true)
+	publish(event, 4)
+	wantDead(string(e.ID), false)
+	wantDead(delivery, true)
+	publish(toDeliver(e, 1), 4)
+	wantDead(delivery, false)
+
+	// It died anew, and somebody repeats what is over.
+	die(delivery, core.DeadDelivery, 1, 4)
+	publish(toDeliver(e, 1), 4)
+	wantDead(delivery, true)
+
+	// Nothing is taken away for what is not accepted.
+	again, unknown := toDeliver(e, 1), toDeliver(newEvent("order.created"), 1)
+	again.Message.Attempt, again.Message.First = 5, 5
+	if err := b.Publish(t.Context(), again, unknown); err == nil {
+		t.Error("a delivery of an event that is not known was accepted")
+	}
+	wantDead(delivery, true)
 }
 
 func oneMessageADelivery(t *testing.T, p Place) {
