@@ -35,8 +35,8 @@ func (e *Engine) handleDelivery(ctx context.Context, m core.Message) (core.Resul
 
 // inLane makes the attempt that m asks for, in a place of the lane that was entered before, and leaves it.
 func (e *Engine) inLane(ctx context.Context, m core.Message, s core.Subscriber) (core.Result, error) {
-	record, again, ok, err := e.recall(ctx, m)
-	if ok || err != nil {
+	record, again, done, err := e.recall(ctx, m)
+	if done || err != nil {
 		e.lanes.leave(s.ID, experience{})
 		return again, err
 	}
@@ -49,9 +49,9 @@ func (e *Engine) inLane(ctx context.Context, m core.Message, s core.Subscriber) 
 	return e.disembark(ctx, m, f)
 }
 
-// recall reads the event of m from the log. Where nothing is left to do, ok is true, and again is what takes the place of m: its attempt is
+// recall reads the event of m from the log. Where nothing is left to do, done is true, and again is what takes the place of m: its attempt is
 // logged already, or the event is gone.
-func (e *Engine) recall(ctx context.Context, m core.Message) (record core.EventRecord, again core.Result, ok bool, err error) {
+func (e *Engine) recall(ctx context.Context, m core.Message) (record core.EventRecord, again core.Result, done bool, err error) {
 	record, err = e.config.Log.Event(ctx, m.Event)
 	if errors.Is(err, core.ErrNotFound) {
 		reason := fmt.Sprintf("event %s is not in the log: its payload is gone", m.Event)
@@ -63,8 +63,8 @@ func (e *Engine) recall(ctx context.Context, m core.Message) (record core.EventR
 	if m.Fresh {
 		return record, again, false, nil
 	}
-	again, ok, err = e.attemptedBefore(ctx, record.Event, m.Subscriber, m.Attempt)
-	return record, again, ok, err
+	again, done, err = e.attemptedBefore(ctx, record.Event, m.Subscriber, m.Attempt)
+	return record, again, done, err
 }
 
 // workOf returns the attempt that m asks for. The frozen payload is sent, unless the webhook wants a fresh one on retries.
@@ -118,8 +118,8 @@ func (e *Engine) disabled(id core.SubscriberID) *core.Held {
 
 // undeliverable ends a delivery whose attempt will not be made. An attempt that the log has already counts all the same.
 func (e *Engine) undeliverable(ctx context.Context, m core.Message, reason string) (core.Result, error) {
-	record, again, ok, err := e.recall(ctx, m)
-	if ok || err != nil {
+	record, again, done, err := e.recall(ctx, m)
+	if done || err != nil {
 		return again, err
 	}
 	return e.unattempted(m, record.Event, reason), nil

@@ -13,7 +13,7 @@ import (
 	"github.com/postrider/postrider/core/retry"
 )
 
-// Log is what the engine asks of the store's log. Both answer core.ErrNotFound for what was never logged.
+// Log is what the engine asks of the store's log. All of it answers core.ErrNotFound for what was never logged.
 type Log interface {
 	Event(ctx context.Context, id core.EventID) (core.EventRecord, error)
 	Attempt(ctx context.Context, event core.EventID, subscriber core.SubscriberID, number int) (core.Attempt, error)
@@ -78,7 +78,7 @@ type Engine struct {
 	services *lanes[core.Service]
 	flights  flights
 
-	flying *crew.Crew // makes inline attempts, which may outlive the event they began with
+	pilots *crew.Crew // make inline attempts, which may outlive the event they began with
 }
 
 // New returns an engine that is not running yet.
@@ -86,9 +86,9 @@ func New(c Config) *Engine {
 	e := &Engine{
 		config:   c,
 		log:      c.Logger.Named("dispatch"),
-		lanes:    newLanes[core.SubscriberID](c.LaneConcurrency),
-		services: newLanes[core.Service](resolverShare),
-		flying:   crew.New(),
+		lanes:    newLanes[core.SubscriberID](c.LaneConcurrency, deliveryWorkers),
+		services: newLanes[core.Service](resolverShare, eventWorkers),
+		pilots:   crew.New(),
 	}
 	c.Subscribers.WatchSubscribers(e.lanes.wake)
 	return e
@@ -112,7 +112,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	second := <-ends
 
 	land()
-	e.flying.Wait()
+	e.pilots.Wait()
 	if err := errors.Join(first, second); err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}

@@ -14,8 +14,8 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 	event := *m.Content
 	known := core.EventRecord{Event: event, State: core.EventAccepted}
 	if !m.Fresh {
-		logged, result, ok, err := e.consumedBefore(ctx, m, event)
-		if ok || err != nil {
+		logged, result, done, err := e.consumedBefore(ctx, m, event)
+		if done || err != nil {
 			return result, err
 		}
 		known = logged
@@ -41,21 +41,20 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 	}
 
 	record := core.EventRecord{Event: event, State: core.EventDispatched}
-	payload := []byte(event.Arguments)
 	switch {
 	case dispatched && known.Payload != nil:
-		payload, record.Payload = known.Payload, known.Payload
+		record.Payload = known.Payload
 	case !webhook.Service.IsZero():
 		started := time.Now()
 		resolved, err := e.resolve(ctx, webhook.Service, event)
 		if err != nil {
-			answer, err := answerOf(ctx, err, webhook.Service.String())
-			if err != nil {
-				return core.Result{}, err
-			}
-			return e.unresolved(m, event, answer, started), nil
+			return e.unresolvedBy(ctx, m, webhook, err, started)
 		}
-		payload, record.Payload = resolved, resolved
+		record.Payload = resolved
+	}
+	payload := record.Payload
+	if payload == nil {
+		payload = event.Arguments
 	}
 
 	result := core.Result{Log: []core.Record{record}}
@@ -81,11 +80,11 @@ func (e *Engine) everySubscriber(event string) []core.Subscriber {
 	return all
 }
 
-// consumedBefore looks up what the log has of an event that may have been consumed before. Where nothing is left to do, ok is true, and
+// consumedBefore looks up what the log has of an event that may have been consumed before. Where nothing is left to do, done is true, and
 // result is what takes the place of m.
 func (e *Engine) consumedBefore(
 	ctx context.Context, m core.Message, event core.Event,
-) (known core.EventRecord, result core.Result, ok bool, err error) {
+) (known core.EventRecord, result core.Result, done bool, err error) {
 	known, err = e.config.Log.Event(ctx, event.ID)
 	if errors.Is(err, core.ErrNotFound) {
 		return core.EventRecord{Event: event, State: core.EventAccepted}, result, false, nil
@@ -105,6 +104,15 @@ func (e *Engine) consumedBefore(
 		return known, result, false, fmt.Errorf("look up attempt %d to resolve event %s: %w", m.Attempt, event.ID, err)
 	}
 	return known, follow(a, event), true, nil
+}
+
+// unresolvedBy says what follows from an error of the resolver, unless it is no fault of the event.
+func (e *Engine) unresolvedBy(ctx context.Context, m core.Message, w core.Webhook, err error, started time.Time) (core.Result, error) {
+	answer, err := answerOf(ctx, err, w.Service.String())
+	if err != nil {
+		return core.Result{}, err
+	}
+	return e.unresolved(m, *m.Content, answer, started), nil
 }
 
 // unresolved logs a failed attempt to resolve event, which began at started, with what follows from it.

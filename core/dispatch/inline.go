@@ -15,7 +15,12 @@ type inlineAttempt struct {
 // startInline starts the attempt, or returns nil where the lane is full or not healthy; an event with one subscriber may wait for a place.
 // The attempt ends with flying, not with the event, since it may outlive that.
 func (e *Engine) startInline(ctx, flying context.Context, w work, mayWait bool) *inlineAttempt {
-	entered := mayWait && e.lanes.enterByDoor(ctx, w.subscriber.ID) || !mayWait && e.lanes.enter(w.subscriber.ID, true)
+	entered := false
+	if mayWait {
+		entered = e.lanes.enterByDoor(ctx, w.subscriber.ID)
+	} else {
+		entered = e.lanes.enter(w.subscriber.ID, true)
+	}
 	if !entered {
 		return nil
 	}
@@ -24,7 +29,7 @@ func (e *Engine) startInline(ctx, flying context.Context, w work, mayWait bool) 
 		e.lanes.leave(w.subscriber.ID, experience{})
 		return &inlineAttempt{w, f}
 	}
-	e.flying.Go(func() { e.fly(flying, f, w) })
+	e.pilots.Go(func() { e.fly(flying, f, w) })
 	return &inlineAttempt{w, f}
 }
 

@@ -12,11 +12,17 @@ import (
 // lanes keeps apart what must not slow each other: subscribers, and the services of resolvers. Each lane has a number of places and
 // its health. Only lanes with something to remember are in memory.
 type lanes[K comparable] struct {
-	places int // in each lane
+	places   int // in each lane
+	capacity int // of whoever does the work, for all lanes together
 
 	mu     sync.Mutex
 	active map[K]*lane
+	taken  int // in all lanes
 }
+
+// unhealthyShare is the part of the free capacity that one lane may take which is slow or fails. A few of them have all their places; when
+// many hang at once, each gets fewer, and something always stays free for the healthy ones.
+const unhealthyShare = 32
 
 type lane struct {
 	taken   int
@@ -52,8 +58,8 @@ func (at *lane) wakeable() (ready []waiter) {
 	return ready
 }
 
-func newLanes[K comparable](places int) *lanes[K] {
-	return &lanes[K]{places: places, active: make(map[K]*lane)}
+func newLanes[K comparable](places, capacity int) *lanes[K] {
+	return &lanes[K]{places: places, capacity: capacity, active: make(map[K]*lane)}
 }
 
 // of returns the lane of key. The lock is held.
@@ -66,6 +72,27 @@ func (l *lanes[K]) of(key K) *lane {
 	return at
 }
 
+// forget drops a lane that has nothing to remember. The lock is held.
+func (l *lanes[K]) forget(key K, at *lane) {
+	if at.taken == 0 && at.healthy() && len(at.waiting) == 0 {
+		delete(l.active, key)
+	}
+}
+
+// placesOf returns how many places the lane has now. The lock is held.
+func (l *lanes[K]) placesOf(at *lane) int {
+	if at.healthy() {
+		return l.places
+	}
+	return min(l.places, max(1, (l.capacity-l.taken)/unhealthyShare))
+}
+
+// take takes a place. The lock is held.
+func (l *lanes[K]) take(at *lane) {
+	at.taken++
+	l.taken++
+}
+
 func (at *lane) healthy() bool { return !at.failing && !at.busy }
 
 // enter takes a place in the lane of key, if there is one. With healthyOnly there is none either where an attempt of now would
@@ -74,10 +101,10 @@ func (l *lanes[K]) enter(key K, healthyOnly bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.of(key)
-	if at.taken >= l.places || healthyOnly && !at.healthy() {
+	if at.taken >= l.placesOf(at) || healthyOnly && !at.healthy() {
 		return false
 	}
-	at.taken++
+	l.take(at)
 	return true
 }
 
@@ -91,7 +118,7 @@ func (l *lanes[K]) enterByDoor(ctx context.Context, key K) bool {
 		return false
 	}
 	if at.taken < l.places {
-		at.taken++
+		l.take(at)
 		l.mu.Unlock()
 		return true
 	}
@@ -114,11 +141,12 @@ func (l *lanes[K]) enterByDoor(ctx context.Context, key K) bool {
 	return <-turn // it was just told
 }
 
-// openDoor lets in who waits at the door: as many as there are places for, or, with a word of refusal, all where the lane is not healthy.
-func (at *lane) openDoor(places int) {
-	for len(at.door) > 0 && (at.taken < places || !at.healthy()) {
+// openDoor lets in who waits at the door: as many as there are places for, or, with a word of refusal, all where the lane is not healthy. The lock
+// is held.
+func (l *lanes[K]) openDoor(at *lane) {
+	for len(at.door) > 0 && (at.taken < l.places || !at.healthy()) {
 		if at.healthy() {
-			at.taken++
+			l.take(at)
 		}
 		at.door[0] <- at.healthy()
 		at.door = at.door[1:]
@@ -136,16 +164,15 @@ func (l *lanes[K]) leave(key K, x experience) {
 	l.mu.Lock()
 	at := l.active[key]
 	at.taken--
+	l.taken--
 	if x != (experience{}) {
 		at.failing = x.failed
 		at.busy = x.took > slow
 		at.typical += (x.took - at.typical) / 8
 	}
-	at.openDoor(l.places)
+	l.openDoor(at)
 	wakes := at.wakeable()
-	if at.taken == 0 && at.healthy() && len(at.waiting) == 0 {
-		delete(l.active, key)
-	}
+	l.forget(key, at)
 	l.mu.Unlock()
 	for _, w := range wakes {
 		w.wake()
@@ -158,7 +185,7 @@ func (l *lanes[K]) markBusy(key K) {
 	defer l.mu.Unlock()
 	if at := l.active[key]; at != nil {
 		at.busy = true
-		at.openDoor(l.places)
+		l.openDoor(at)
 	}
 }
 
@@ -168,6 +195,7 @@ func (l *lanes[K]) wake(key K) {
 	var wakes []waiter
 	if at := l.active[key]; at != nil {
 		wakes = at.wakeable()
+		l.forget(key, at)
 	}
 	l.mu.Unlock()
 	for _, w := range wakes {
@@ -187,7 +215,7 @@ func (l *lanes[K]) isCrowded(key K) bool {
 // room at the door: woken for each single one, a queue would hand over two messages, one of them in vain, for every attempt.
 func (l *lanes[K]) full(key K, reason string) *core.Held {
 	return l.heldUntil(key, reason, func(at *lane) bool {
-		return at.taken <= l.places*3/4 || at.healthy() && len(at.door) <= doorRoom/2
+		return at.taken <= l.placesOf(at)*3/4 || at.healthy() && len(at.door) <= doorRoom/2
 	})
 }
 
@@ -208,6 +236,7 @@ func (l *lanes[K]) heldUntil(key K, reason string, ready func(*lane) bool) *core
 			l.mu.Unlock()
 			return
 		}
+		l.forget(key, at)
 		l.mu.Unlock()
 		wake()
 	}}
