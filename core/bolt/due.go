@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -123,6 +124,82 @@ func (s *schedule) move() error {
 			return nil
 		},
 	})
+}
+
+// clamp brings forward what is due further ahead than the delay that was asked for: it was filed by a clock that has been set back since.
+func (s *schedule) clamp(ctx context.Context) error {
+	for from, next := []byte{0}, []byte(nil); from != nil && ctx.Err() == nil; from = next {
+		err := s.db.committer.do(&request{
+			essential: true,
+			size:      dueBatch * 128,
+			apply: func(w *write) error {
+				now := s.db.clock.now()
+				ahead := map[ref]int64{}
+				c := w.due.Cursor()
+				k, _ := c.Seek(from)
+				for range dueBatch {
+					if k == nil {
+						break
+					}
+					ms, r := dueOf(k)
+					if delay, ok := w.delayOf(r); ok && ms > now.Add(delay+time.Millisecond).UnixMilli() {
+						ahead[r] = now.Add(delay).UnixMilli()
+					}
+					k, _ = c.Next()
+				}
+				next = bytes.Clone(k)
+				for r, ms := range ahead {
+					if err := w.reschedule(r, ms); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// delayOf returns how long the message of r was to wait, as the attempt before says.
+func (w *write) delayOf(r ref) (time.Duration, bool) {
+	key := r.key()
+	m, err := decodeWaiting(key, w.open.Get(key))
+	if err != nil {
+		return 0, false // makeReady will tell
+	}
+	key = r.attemptKey(m.attempt - 1)
+	value := w.attempts.Get(key)
+	if value == nil {
+		return 0, false
+	}
+	a, err := decodeAttempt("", key, value)
+	if err != nil || a.Due.IsZero() || a.Started.IsZero() {
+		return 0, false
+	}
+	return max(0, a.Due.Sub(a.Started.Add(a.Duration))), true
+}
+
+// reschedule changes when a scheduled message is due.
+func (w *write) reschedule(r ref, ms int64) error {
+	key := r.key()
+	m, err := decodeWaiting(key, w.open.Get(key))
+	if err != nil {
+		return err
+	}
+	if err := w.unindex(r, m); err != nil {
+		return err
+	}
+	m.due = ms
+	if w.effects.earliest == 0 || ms < w.effects.earliest {
+		w.effects.earliest = ms
+	}
+	if err := w.put(w.open, key, encodeWaiting(m)); err != nil {
+		return err
+	}
+	return w.index(w.due, r.dueKey(ms))
 }
 
 // makeReady moves one scheduled message into its lane.

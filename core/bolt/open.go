@@ -108,6 +108,11 @@ func start(c Config, file *bbolt.DB) (*DB, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	db.stop = stop
 	db.tasks.Go(func() { db.schedule.run(ctx) })
+	db.tasks.Go(func() {
+		if err := db.schedule.clamp(ctx); err != nil && ctx.Err() == nil {
+			db.log.Error("what was scheduled by a clock that was ahead may come late", "error", err)
+		}
+	})
 	db.tasks.Go(func() { db.retain(ctx) })
 	return db, nil
 }

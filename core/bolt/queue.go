@@ -102,7 +102,7 @@ func (db *DB) applied(r *request) {
 			l.applied(fx)
 		}
 	}
-	if len(fx.scheduled) > 0 {
+	if len(fx.scheduled) > 0 || fx.earliest != 0 {
 		db.schedule.applied(fx)
 	}
 	if len(fx.subscribers) > 0 {

@@ -1,0 +1,89 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/postrider/postrider/core"
+)
+
+// A clock that was a year ahead stamped what is to be tried again in a second; then it was set right, and the daemon started anew.
+func TestWhatIsDueFurtherAheadThanItsDelayIsDueAfterItsDelay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	db := opened(t, Config{Path: path})
+	maker := newEventMaker()
+	e := maker.event("order.created")
+	if err := db.Append(t.Context(), core.EventRecord{Event: e, State: core.EventDispatched}); err != nil {
+		t.Fatal(err)
+	}
+	retry := func(subscriber core.SubscriberID, started time.Time, delay time.Duration) {
+		t.Helper()
+		due := started.Add(10*time.Millisecond + delay)
+		err := db.Append(t.Context(), core.AttemptRecord{Attempt: core.Attempt{
+			Event: e.ID, Subscriber: subscriber, Number: 1, First: 1, Started: started, Duration: 10 * time.Millisecond, Outcome: core.Retry, Due: due,
+		}})
+		if err == nil {
+			m := core.DeliveryMessage(e.ID, subscriber, started)
+			m.Attempt = 2
+			err = db.Publish(t.Context(), core.Outgoing{Queue: core.DeliveryQueue, Message: m, Due: due})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	year := time.Now().AddDate(1, 0, 0)
+	retry(1, year, 50*time.Millisecond)
+	retry(2, year, 2*time.Hour)
+	retry(3, time.Now(), 3*time.Hour)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	db = opened(t, Config{Path: path})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var got core.SubscriberID
+	err := db.Consume(ctx, core.DeliveryQueue, 1, func(_ context.Context, m core.Message) (core.Result, error) {
+		got = m.Subscriber
+		cancel()
+		return core.Result{}, nil
+	})
+	if err != nil || got != 1 {
+		t.Errorf("handed over: the delivery to subscriber %d, %v, want 1", got, err)
+	}
+	wantSound(t, db)
+	for _, due := range dueTimes(t, path) {
+		if left := time.Until(due.at); due.of == 2 && left > 2*time.Hour || due.of == 3 && (left < 3*time.Hour-time.Minute || left > 3*time.Hour) {
+			t.Errorf("the delivery to subscriber %d is due in %v", due.of, left)
+		}
+	}
+}
+
+type dueTime struct {
+	of core.SubscriberID
+	at time.Time
+}
+
+func dueTimes(t *testing.T, path string) (list []dueTime) {
+	t.Helper()
+	i, err := Inspect(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = i.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketDue).ForEach(func(k, _ []byte) error {
+			ms, r := dueOf(k)
+			list = append(list, dueTime{r.sub, time.UnixMilli(ms)})
+			return nil
+		})
+	})
+	if err := errors.Join(err, i.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
