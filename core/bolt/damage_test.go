@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/bbolt"
 
 	"github.com/postrider/postrider/core"
@@ -335,4 +336,56 @@ func TestAFileThatADaemonUsesIsNotInspected(t *testing.T) {
 	opened(t, Config{Path: path})
 	_, err := Inspect(path)
 	wantError(t, err, path, "a daemon uses it", "stop it first")
+}
+
+func TestListsLeaveOutWhatIsDamagedAndSayThat(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	db := opened(t, Config{Path: path})
+	maker := newEventMaker()
+	var events []core.Event
+	for i, reason := range []string{"whole", "this attempt will break", "whole", "whole"} {
+		e := maker.event("order.created")
+		if i == 2 {
+			e.Arguments = []byte(`{"note":"this event will break"}`)
+		}
+		events = append(events, e)
+		letter := core.DeadLetter{ID: string(core.DeliveryIDOf(e.ID, 1)), Kind: core.DeadDelivery, Event: e.ID, Subscriber: 1, Died: time.Now()}
+		if i == 3 {
+			letter.Reason = "this letter will break"
+		}
+		err := db.Append(t.Context(), core.EventRecord{Event: e, State: core.EventDispatched}, core.DeadLetterRecord{DeadLetter: letter},
+			core.AttemptRecord{Attempt: core.Attempt{Event: e.ID, Subscriber: 1, Number: 1, First: 1, Outcome: core.Rejected, Reason: reason}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, mark := range []string{"this attempt will break", "this event will break", "this letter will break"} {
+		flip(t, path, mark)
+	}
+	var log bytes.Buffer
+	db = opened(t, Config{Path: path, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})
+	wantLogged := func(list string) {
+		t.Helper()
+		if n := strings.Count(log.String(), "left out"); n != 1 {
+			t.Errorf("%s: %d lines say that something was left out, want 1:\n%s", list, n, log.String())
+		}
+		log.Reset()
+	}
+	deliveries, next, err := db.Deliveries(t.Context(), core.DeliveryFilter{Limit: 10})
+	if err != nil || next != "" || len(deliveries) != 2 || deliveries[0].Event != events[3].ID || deliveries[1].Event != events[0].ID {
+		t.Errorf("deliveries: got %+v, %q, %v, want the last and the first", deliveries, next, err)
+	}
+	wantLogged("deliveries")
+	letters, next, err := db.DeadLetters(t.Context(), core.DeadLetterFilter{Limit: 10})
+	if err != nil || next != "" || len(letters) != 3 {
+		t.Errorf("dead letters: got %+v, %q, %v, want three", letters, next, err)
+	}
+	wantLogged("dead letters")
+	_, err = db.Delivery(t.Context(), core.DeliveryIDOf(events[1].ID, 1))
+	wantError(t, err, "damaged")
+	_, err = db.DeadLetter(t.Context(), string(core.DeliveryIDOf(events[3].ID, 1)))
+	wantError(t, err, "damaged")
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/bbolt"
 
 	"github.com/postrider/postrider/core"
@@ -160,9 +161,30 @@ func delivery(tx *bbolt.Tx, event core.Event, r ref, last *core.Attempt) (core.D
 	return d, nil
 }
 
-// Deliveries lists deliveries, those of the newest events first. A page may be shorter than the limit although more follow: next is
-// "" only at the end.
+// leftOut is what a list has not of what it should: one damaged record must not hide all others.
+type leftOut struct {
+	list    string
+	records int
+	first   error
+}
+
+func (l *leftOut) note(err error) {
+	if l.records++; l.first == nil {
+		l.first = err
+	}
+}
+
+func (l *leftOut) log(log hclog.Logger) {
+	if l.records > 0 {
+		log.Error("damaged records were left out of a list", "list", l.list, "records", l.records, "first", l.first)
+	}
+}
+
+// Deliveries lists deliveries, those of the newest events first, and leaves out those that are damaged. A page may be shorter than the limit
+// although more follow: next is "" only at the end.
 func (db *DB) Deliveries(ctx context.Context, f core.DeliveryFilter) (page []core.Delivery, next string, err error) {
+	leftOut := leftOut{list: "deliveries"}
+	defer leftOut.log(db.log)
 	err = db.view(func(tx *bbolt.Tx) error {
 		before := ref{^uint64(0), -1} // -1: after all subscribers
 		var only uint64
@@ -199,7 +221,9 @@ func (db *DB) Deliveries(ctx context.Context, f core.DeliveryFilter) (page []cor
 			}
 			if r.seq != eventSeq {
 				if event, err = eventOf(tx, r.seq); err != nil {
-					return err
+					eventSeq = 0
+					leftOut.note(err)
+					continue
 				}
 				eventSeq = r.seq
 			}
@@ -210,13 +234,15 @@ func (db *DB) Deliveries(ctx context.Context, f core.DeliveryFilter) (page []cor
 			if value != nil {
 				a, err := decodeAttempt(event.ID, attempt, value)
 				if err != nil {
-					return err
+					leftOut.note(err)
+					continue
 				}
 				lastAttempt = &a
 			}
 			d, err := delivery(tx, event, r, lastAttempt)
 			if err != nil {
-				return err
+				leftOut.note(err)
+				continue
 			}
 			if f.State != 0 && d.State != f.State {
 				continue
@@ -288,9 +314,11 @@ func unknownDeadLetter(id string) error {
 	return fmt.Errorf("dead letter %s: %w", id, core.ErrNotFound)
 }
 
-// DeadLetters lists dead letters, the newest first. A page may be shorter than the limit although more follow: next is "" only at the
-// end.
+// DeadLetters lists dead letters, the newest first, and leaves out those that are damaged. A page may be shorter than the limit although more
+// follow: next is "" only at the end.
 func (db *DB) DeadLetters(ctx context.Context, f core.DeadLetterFilter) (page []core.DeadLetter, next string, err error) {
+	leftOut := leftOut{list: "dead letters"}
+	defer leftOut.log(db.log)
 	err = db.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketDeadTime).Cursor()
 		letters := tx.Bucket(bucketDead)
@@ -314,9 +342,8 @@ func (db *DB) DeadLetters(ctx context.Context, f core.DeadLetterFilter) (page []
 			id := k[8:]
 			l, err := decodeDeadLetter(id, letters.Get(id))
 			if err != nil {
-				return err
-			}
-			if (f.Kind == "" || l.Kind == f.Kind) && (f.EventName == "" || l.EventName == f.EventName) &&
+				leftOut.note(err)
+			} else if (f.Kind == "" || l.Kind == f.Kind) && (f.EventName == "" || l.EventName == f.EventName) &&
 				(f.Subscriber == 0 || l.Subscriber == f.Subscriber) {
 				page = append(page, l)
 			}
