@@ -35,7 +35,8 @@ func Description(text string) MethodOption { return description(text) }
 
 // Method offers f as the service class::method. The named arguments are the fields of A, a struct, by their JSON tags: a field is required
 // unless it says omitempty or omitzero, or is a pointer; the tag `jsonschema:"…"` describes it. Arguments that are unknown, missing or of
-// another type never reach f.
+// another type never reach f. A type that takes less than its kind, as a string of a certain form, has a method JSONSchema() json.RawMessage that
+// says so.
 //
 // What f returns becomes JSON, and that the payload; a [json.RawMessage] is passed on as it is. The payload may have [MaxPayload] bytes.
 // An error of f is tried again on the schedule, except [InvalidArguments] and [Permanent]. f is called from many goroutines at once, up to

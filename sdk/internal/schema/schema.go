@@ -65,7 +65,7 @@ func (s *Schema) Check(document []byte, noun string) error {
 	if m := (walk{noun: noun}).check(s.root, value, ""); m != nil {
 		return m
 	}
-	return broken(err, noun) // what walk has no words for: patterns, enums, combinations
+	return broken(err, noun) // what walk has no words for: enums, combinations
 }
 
 // broken takes the place and the rule out of the library's error, which is "validating root: validating /properties/a: rule: …" and goes on

@@ -100,6 +100,45 @@ func TestAMismatchNamesTheMemberAtFault(t *testing.T) {
 	}
 }
 
+// code is a type that says itself what it takes.
+type code string
+
+func (code) JSONSchema() json.RawMessage {
+	return json.RawMessage(`{"type":"string","pattern":"^[a-z]+$","description":"letters from a to z"}`)
+}
+
+// shapeless is one that says it wrongly.
+type shapeless struct{}
+
+func (*shapeless) JSONSchema() json.RawMessage { return json.RawMessage(`{"type":1}`) }
+
+func TestATypeMayBringItsOwnSchema(t *testing.T) {
+	s := derive[struct {
+		Code  code   `json:"code,omitempty"`
+		Codes []code `json:"codes,omitempty"`
+		Maybe *code  `json:"maybe" jsonschema:"one if you like"`
+	}](t)
+	if err := s.Check([]byte(`{"code":"a","codes":["b","c"],"maybe":"d"}`), "setting"); err != nil {
+		t.Error(err)
+	}
+	for document, want := range map[string]string{
+		`{"code":"A1"}`:        `setting "code" breaks the rule "pattern" of its schema: letters from a to z`,
+		`{"codes":["a","A1"]}`: `setting "codes[1]" breaks the rule "pattern" of its schema: letters from a to z`,
+		`{"maybe":"A1"}`:       `setting "maybe" breaks the rule "pattern" of its schema: one if you like`,
+		`{"code":1}`:           `setting "code" is an integer: it must be a string`,
+	} {
+		if err := s.Check([]byte(document), "setting"); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", document, err, want)
+		}
+	}
+	type wrong struct {
+		A []shapeless `json:"a"`
+	}
+	if _, err := schema.For(reflect.TypeFor[wrong]()); err == nil || !strings.Contains(err.Error(), "schema_test.shapeless") {
+		t.Errorf("got %v, want an error that names the type", err)
+	}
+}
+
 func TestASchemaFromElsewhereIsCheckedInFull(t *testing.T) {
 	s, err := schema.Parse(json.RawMessage(`{"type":"object","properties":{"color":{"enum":["red","green"]},"code":{"type":"string","pattern":"^[a-z]+$"}}}`))
 	if err != nil {

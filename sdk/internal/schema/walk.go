@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// walk looks for the mismatches that people make: a member that is unknown, missing, or of another type. The library has found that something
+// walk looks for the mismatches that people make: a member that is unknown, missing, of another type, or of another form. The library has found that something
 // is wrong by then, but reports it by the path in the schema.
 type walk struct{ noun string }
 
@@ -19,6 +20,8 @@ func (w walk) check(s *jsonschema.Schema, value any, path string) *Mismatch {
 		return m
 	}
 	switch value := value.(type) {
+	case string:
+		return w.checkPattern(s, value, path)
 	case map[string]any:
 		return w.checkObject(s, value, path)
 	case []any:
@@ -48,6 +51,21 @@ func (w walk) checkType(s *jsonschema.Schema, value any, path string) *Mismatch 
 		return &Mismatch{What: fmt.Sprintf("the %ss are %s: they must be %s", w.noun, article(got), articles(wanted))}
 	}
 	return &Mismatch{Path: path, What: fmt.Sprintf("%s %q is %s: it must be %s", w.noun, path, article(got), articles(wanted))}
+}
+
+// checkPattern says what is wanted in the words of the schema's description, as people don't read patterns.
+func (w walk) checkPattern(s *jsonschema.Schema, value, path string) *Mismatch {
+	if s.Pattern == "" || path == "" {
+		return nil
+	}
+	if fits, err := regexp.MatchString(s.Pattern, value); fits || err != nil {
+		return nil
+	}
+	what := fmt.Sprintf("%s %q breaks the rule \"pattern\" of its schema", w.noun, path)
+	if s.Description != "" {
+		what += ": " + s.Description
+	}
+	return &Mismatch{Path: path, What: what}
 }
 
 func (w walk) checkObject(s *jsonschema.Schema, object map[string]any, path string) *Mismatch {
