@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postrider/postrider/sdk"
+	"github.com/postrider/postrider/sdk/host"
 	"github.com/postrider/postrider/sdk/sdktest"
 )
 
@@ -150,6 +151,27 @@ func TestAnswersBecomeOutcomes(t *testing.T) {
 	}
 }
 
+func TestARuleThatWouldKillEveryDeliveryIsRefusedWithItsSubscriber(t *testing.T) {
+	settings, err := host.ParseSchema(launch(t, `{}`).Description().SettingsSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document, want := range map[string]string{
+		`{"success":{"delivered":["2xx","409"],"retry":["5xx","429","418"]}}`: "",
+		`{"success":{"delivered":null}}`:                                      "",
+		`{"success":{"delivered":["2xx","9xx"]}}`:                             `setting "success.delivered[1]" breaks the rule "pattern" of its schema: an HTTP status`,
+		`{"success":{"retry":["410"]}}`:                                       `setting "success.retry[0]" breaks`,
+		`{"success":{"retry":[429]}}`:                                         `setting "success.retry[0]" is an integer: it must be a string`,
+	} {
+		switch err := settings.Check([]byte(document), "setting"); {
+		case want == "" && err != nil:
+			t.Errorf("%s: got %v", document, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: got %v, want %s", document, err, want)
+		}
+	}
+}
+
 func TestTheConfiguredRuleHoldsForSubscribersWithoutTheirOwn(t *testing.T) {
 	url := receiver(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusConflict) })
 	p := launch(t, `{"success":{"delivered":["2xx","409"]}}`)
@@ -277,7 +299,7 @@ func TestBadSettingsEndInAPermanentErrorThatNamesThem(t *testing.T) {
 	d := delivery("http://127.0.0.1:1/")
 	d.Settings = json.RawMessage(`{"success":{"retry":["banana"]}}`)
 	_, err := launch(t, `{}`).Notify(t.Context(), d)
-	if err == nil || !strings.Contains(err.Error(), `settings of subscriber 7: success.retry[0]: "banana"`) {
+	if err == nil || !strings.Contains(err.Error(), `settings of subscriber 7: setting "success.retry[0]"`) {
 		t.Errorf("got %v", err)
 	}
 }

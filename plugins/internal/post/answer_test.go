@@ -1,6 +1,9 @@
 package post
 
 import (
+	"encoding/json"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -46,14 +49,32 @@ func TestAnExcerptIsTextThatNoTerminalObeys(t *testing.T) {
 }
 
 func TestABadPatternOfARuleIsNamed(t *testing.T) {
-	for _, pattern := range []string{"", "5", "5xy", "xx", "6xx", "0xx", "099", "600", "2XX", "20 ", "+20", "410", "banana"} {
-		_, err := Success{Retry: []string{"503", pattern}}.Rule()
+	for _, pattern := range []StatusPattern{"", "5", "5xy", "xx", "6xx", "0xx", "099", "600", "2XX", "20 ", "+20", "410", "banana"} {
+		_, err := Success{Retry: []StatusPattern{"503", pattern}}.Rule()
 		if err == nil || !strings.HasPrefix(err.Error(), "retry[1]: ") {
 			t.Errorf("retry %q: got %v", pattern, err)
 		}
-		_, err = Success{Delivered: []string{pattern}}.Rule()
+		_, err = Success{Delivered: []StatusPattern{pattern}}.Rule()
 		if err == nil || !strings.HasPrefix(err.Error(), "delivered[0]: ") {
 			t.Errorf("delivered %q: got %v", pattern, err)
+		}
+	}
+}
+
+func TestTheSchemaOfAPatternTakesWhatTheRuleTakes(t *testing.T) {
+	var schema struct{ Pattern string }
+	if err := json.Unmarshal(StatusPattern("").JSONSchema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	pattern := regexp.MustCompile(schema.Pattern)
+	candidates := []StatusPattern{"", "5", "5xy", "xx", "0xx", "1xx", "4xx", "5xx", "6xx", "099", "2XX", "20 ", " 20", "+20", "2000", "4100", "200\n"}
+	for status := range 1000 {
+		candidates = append(candidates, StatusPattern(fmt.Sprintf("%03d", status)))
+	}
+	for _, candidate := range candidates {
+		_, err := Success{Retry: []StatusPattern{candidate}}.Rule()
+		if fits := pattern.MatchString(string(candidate)); fits != (err == nil) {
+			t.Errorf("%q: fits the schema: %v, but the rule says %v", candidate, fits, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package post
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -17,11 +18,24 @@ import (
 //
 // Network errors and timeouts are tried again and 410 disables the subscriber, whatever the rule says.
 type Success struct {
-	Delivered []string `json:"delivered,omitempty" jsonschema:"statuses that count as delivered, as \"200\" or \"2xx\"; left out: 2xx"`
+	Delivered []StatusPattern `json:"delivered,omitempty" jsonschema:"statuses that count as delivered, as \"200\" or \"2xx\"; left out: 2xx"`
 
-	Retry []string `json:"retry,omitempty" jsonschema:"statuses that are tried again, as \"503\" or \"5xx\"; all others are rejected then; left out: all that are not delivered"`
+	Retry []StatusPattern `json:"retry,omitempty" jsonschema:"statuses that are tried again, as \"503\" or \"5xx\"; all others are rejected then; left out: all that are not delivered"`
 
 	ErrorsMemberFails bool `json:"errors_member_fails,omitempty" jsonschema:"a delivered status fails, and is tried again, if the answer is a JSON object with a filled member errors"`
+}
+
+// StatusPattern is an HTTP status, as "503", or a class of them, as "5xx".
+type StatusPattern string
+
+// JSONSchema takes what [Success.Rule] takes, so that a bad pattern is refused when it is written and not when it is needed. 410 is missing: it always
+// means that the receiver wants no more.
+func (StatusPattern) JSONSchema() json.RawMessage {
+	return json.RawMessage(`{
+		"type": "string",
+		"pattern": "^([1-5]xx|[1235][0-9][0-9]|4(0[0-9]|1[1-9]|[2-9][0-9]))$",
+		"description": "an HTTP status, as \"503\", or a class of them, as \"5xx\"; not 410, which always means that no more is wanted"
+	}`)
 }
 
 // Rule says what an answer means. The zero Rule takes nothing as delivered: get one from [Success.Rule].
@@ -83,7 +97,7 @@ func (s *statuses) addRange(first, last int) {
 }
 
 // add takes a pattern: a status, as "503", or a class of them, as "5xx".
-func (s *statuses) add(pattern string) error {
+func (s *statuses) add(pattern StatusPattern) error {
 	if pattern == "410" {
 		return fmt.Errorf("410 always means that the receiver wants no more deliveries: leave it out")
 	}
@@ -93,7 +107,7 @@ func (s *statuses) add(pattern string) error {
 			s.addRange(class, class+99)
 			return nil
 		}
-		if status, err := strconv.ParseUint(pattern, 10, 16); err == nil {
+		if status, err := strconv.ParseUint(string(pattern), 10, 16); err == nil {
 			s.addRange(int(status), int(status))
 			return nil
 		}

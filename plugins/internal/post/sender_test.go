@@ -96,7 +96,7 @@ func TestAStatusDecidesTheOutcome(t *testing.T) {
 		w.WriteHeader(status)
 	})
 	host := strings.TrimPrefix(server.URL, "http://")
-	onlyServerErrors := Success{Retry: []string{"5xx", "429"}}
+	onlyServerErrors := Success{Retry: []StatusPattern{"5xx", "429"}}
 	tests := []struct {
 		status int
 		rule   Success
@@ -115,10 +115,10 @@ func TestAStatusDecidesTheOutcome(t *testing.T) {
 			Reason: host + " answered 404 Not Found, which the success rule does not count as worth another try"}},
 		{503, onlyServerErrors, sdk.Outcome{Status: sdk.StatusRetry, RetryAfter: 7 * time.Second,
 			Reason: host + " answered 503 Service Unavailable"}},
-		{410, Success{Delivered: []string{"4xx"}}, sdk.Outcome{Status: sdk.StatusRejected, Gone: true,
+		{410, Success{Delivered: []StatusPattern{"4xx"}}, sdk.Outcome{Status: sdk.StatusRejected, Gone: true,
 			Reason: host + " answered 410 Gone: it wants no more deliveries"}},
-		{409, Success{Delivered: []string{"2xx", "409"}}, sdk.Outcome{Status: sdk.StatusDelivered}},
-		{201, Success{Delivered: []string{"200"}}, sdk.Outcome{Status: sdk.StatusRetry, RetryAfter: 7 * time.Second,
+		{409, Success{Delivered: []StatusPattern{"2xx", "409"}}, sdk.Outcome{Status: sdk.StatusDelivered}},
+		{201, Success{Delivered: []StatusPattern{"200"}}, sdk.Outcome{Status: sdk.StatusRetry, RetryAfter: 7 * time.Second,
 			Reason: host + " answered 201 Created"}},
 	}
 	sender := newSender(t, Config{}, "127.0.0.1")
