@@ -12,14 +12,18 @@ import (
 // DeliveryID names one delivery: one event to one subscriber. Receivers see it as webhook-id, the same on every attempt.
 type DeliveryID string
 
-// crockford is the alphabet of ULIDs (https://github.com/ulid/spec).
-var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+// crockfordAlphabet is that of ULIDs (https://github.com/ulid/spec).
+const crockfordAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+var crockford = base32.NewEncoding(crockfordAlphabet).WithPadding(base32.NoPadding)
 
 const (
 	eventPrefix    = "evt_"
 	deliveryPrefix = "dlv_"
 	ulidLength     = 26
 	ulidTimeLength = 10
+	firstULIDTime  = "01JGFJJZ00" // 2025: there was no Postrider before
+	ulidTimeEnd    = "8"          // where 48 bits of milliseconds end
 )
 
 // DeliveryIDOf returns the id of the delivery of event to subscriber. It is a pure function of both ids, 130 bits of their
@@ -36,10 +40,29 @@ func DeliveryIDOf(event EventID, subscriber SubscriberID) DeliveryID {
 	var sum [sha256.Size]byte
 	hash := crockford.EncodeToString(h.Sum(sum[:0])[:17]) // 28 characters
 	start := hash[16:26]
-	if ulid, ok := strings.CutPrefix(string(event), eventPrefix); ok && len(ulid) == ulidLength {
-		start = ulid[:ulidTimeLength]
+	if own, ok := event.ulidTime(); ok {
+		start = own
 	}
 	return DeliveryID(deliveryPrefix + start + hash[:16])
+}
+
+// ulidTime returns the time that starts an id of the form that Postrider makes. A publisher's own ids may have that form, too; those
+// that only look like it (numbers with leading zeroes, say) would all begin alike, and what they hold besides would reach receivers.
+func (id EventID) ulidTime() (start string, ok bool) {
+	ulid, ok := strings.CutPrefix(string(id), eventPrefix)
+	if !ok || len(ulid) != ulidLength || !isCrockford(ulid) || ulid < firstULIDTime || ulid >= ulidTimeEnd {
+		return "", false
+	}
+	return ulid[:ulidTimeLength], true
+}
+
+func isCrockford(s string) bool {
+	for i := range len(s) {
+		if strings.IndexByte(crockfordAlphabet, s[i]) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Outcome is what became of one attempt.

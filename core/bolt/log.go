@@ -129,10 +129,14 @@ func (w *write) logAttempt(a core.Attempt) error {
 
 // indexDelivery makes a delivery's id lead to it, where the id doesn't do that by itself.
 func (w *write) indexDelivery(event core.EventID, r ref) error {
-	if _, ok := timeOf(event); ok || r.sub == 0 {
+	if r.sub == 0 {
 		return nil
 	}
-	key := []byte(core.DeliveryIDOf(event, r.sub))
+	id := core.DeliveryIDOf(event, r.sub)
+	if prefix, _ := eventPrefixOf(id); strings.HasPrefix(string(event), prefix) {
+		return nil
+	}
+	key := []byte(id)
 	if w.deliveries.Get(key) != nil {
 		return nil
 	}
@@ -150,13 +154,13 @@ const (
 	restLength     = 16
 )
 
-// timeOf returns the time in an event id of the form that Postrider makes.
-func timeOf(id core.EventID) (string, bool) {
-	rest, ok := strings.CutPrefix(string(id), eventPrefix)
+// eventPrefixOf returns what starts the id of a delivery's event, if Postrider made that. A publisher's own is in the index.
+func eventPrefixOf(id core.DeliveryID) (prefix string, ok bool) {
+	rest, ok := strings.CutPrefix(string(id), deliveryPrefix)
 	if !ok || len(rest) != timeLength+restLength {
 		return "", false
 	}
-	return rest[:timeLength], true
+	return eventPrefix + rest[:timeLength], true
 }
 
 // findDelivery returns what a delivery's id stands for. It looks into the index; then at every event of the id's millisecond.
@@ -174,14 +178,13 @@ func findDelivery(tx *bbolt.Tx, id core.DeliveryID) (ref, core.EventID, bool, er
 		event, err := eventOf(tx, r.seq)
 		return r, event.ID, err == nil, err
 	}
-	rest, ok := strings.CutPrefix(string(id), deliveryPrefix)
-	if !ok || len(rest) != timeLength+restLength {
+	prefix, ok := eventPrefixOf(id)
+	if !ok {
 		return ref{}, "", false, nil
 	}
 	var found ref
 	var event core.EventID
-	prefix := []byte(eventPrefix + rest[:timeLength])
-	err := hasPrefix(tx.Bucket(bucketIDs).Cursor(), prefix, func(k, v []byte) (bool, error) {
+	err := hasPrefix(tx.Bucket(bucketIDs).Cursor(), []byte(prefix), func(k, v []byte) (bool, error) {
 		seq, err := decodeNumber(bucketIDs, k, v)
 		if err != nil {
 			return false, err

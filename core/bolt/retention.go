@@ -93,18 +93,15 @@ func (w *write) forget(event core.Event, seq uint64) (bool, error) {
 	if _, err := subscribersOf(w.tx, seq, func(sub core.SubscriberID) bool { subscribers = append(subscribers, sub); return true }); err != nil {
 		return false, err
 	}
-	_, named := timeOf(event.ID)
 	for _, sub := range subscribers {
 		id := []byte(core.DeliveryIDOf(event.ID, sub))
 		if w.dead.Get(id) != nil {
 			return false, nil
 		}
 	}
-	if !named {
-		for _, sub := range subscribers {
-			if err := w.remove(w.deliveries, []byte(core.DeliveryIDOf(event.ID, sub))); err != nil {
-				return false, err
-			}
+	for _, sub := range subscribers {
+		if err := w.remove(w.deliveries, []byte(core.DeliveryIDOf(event.ID, sub))); err != nil { // there only if its publisher chose the id
+			return false, err
 		}
 	}
 	var attempts [][]byte // never delete under a cursor

@@ -167,7 +167,7 @@ func eventStates(t *testing.T, p Place) {
 }
 
 func deliveryStates(t *testing.T, p Place) {
-	for _, id := range []core.EventID{"", "chosen-by-the-publisher"} {
+	for _, id := range []core.EventID{"", "chosen-by-the-publisher", "evt_00000000000000000000000042"} {
 		t.Run("id "+string(id), func(t *testing.T) {
 			b := p.Open(t)
 			defer closed(t, b)
