@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,13 +20,15 @@ type schedule struct {
 	earliest int64 // milliseconds: nothing is due before; 0: not known
 	count    map[core.QueueName]int
 	signal   chan struct{}
+
+	aside map[ref]struct{} // damaged messages, which stay in the file and wait for the next start; only run uses it
 }
 
 // dueBatch is how many messages become ready in one transaction.
 const dueBatch = 1024
 
 func newSchedule(db *DB) *schedule {
-	return &schedule{db: db, count: map[core.QueueName]int{}, signal: make(chan struct{}, 1)}
+	return &schedule{db: db, count: map[core.QueueName]int{}, signal: make(chan struct{}, 1), aside: map[ref]struct{}{}}
 }
 
 // applied notes what a durable request scheduled.
@@ -87,8 +90,13 @@ func (s *schedule) next() (int64, error) {
 	s.mu.Unlock()
 	var ms int64
 	err := s.db.view(func(tx *bbolt.Tx) error {
-		if k, _ := tx.Bucket(bucketDue).Cursor().First(); k != nil {
-			ms, _ = dueOf(k)
+		c := tx.Bucket(bucketDue).Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			at, r := dueOf(k)
+			if _, damaged := s.aside[r]; !damaged {
+				ms = at
+				return nil
+			}
 		}
 		return nil
 	})
@@ -102,11 +110,13 @@ func (s *schedule) next() (int64, error) {
 
 // move makes up to dueBatch messages ready.
 func (s *schedule) move() error {
-	return s.db.committer.do(&request{
+	var broken map[ref]error
+	err := s.db.committer.do(&request{
 		essential: true,
 		size:      dueBatch * 128,
 		apply: func(w *write) error {
 			now := s.db.clock.now().UnixMilli()
+			broken = map[ref]error{}
 			var batch []ref
 			c := w.due.Cursor()
 			for k, _ := c.First(); k != nil && len(batch) < dueBatch; k, _ = c.Next() {
@@ -114,16 +124,28 @@ func (s *schedule) move() error {
 				if ms > now {
 					break
 				}
-				batch = append(batch, r)
+				if _, damaged := s.aside[r]; !damaged {
+					batch = append(batch, r)
+				}
 			}
 			for _, r := range batch {
-				if err := w.makeReady(r); err != nil {
+				if err := w.makeReady(r); errors.Is(err, ErrDamaged) {
+					broken[r] = err
+				} else if err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	})
+	if err != nil {
+		return err
+	}
+	for r, err := range broken {
+		s.db.log.Error("a message that is due cannot be read; it stays in the file and waits for the next start", "error", err)
+		s.aside[r] = struct{}{}
+	}
+	return nil
 }
 
 // clamp brings forward what is due further ahead than the delay that was asked for: it was filed by a clock that has been set back since.
@@ -202,7 +224,7 @@ func (w *write) reschedule(r ref, ms int64) error {
 	return w.index(w.due, r.dueKey(ms))
 }
 
-// makeReady moves one scheduled message into its lane.
+// makeReady moves one scheduled message into its lane. It changes nothing of one that is damaged.
 func (w *write) makeReady(r ref) error {
 	key := r.key()
 	m, err := decodeWaiting(key, w.open.Get(key))

@@ -64,6 +64,40 @@ func TestWhatIsDueFurtherAheadThanItsDelayIsDueAfterItsDelay(t *testing.T) {
 	}
 }
 
+func TestADamagedMessageDoesNotKeepOthersFromBecomingReady(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	db := opened(t, Config{Path: path})
+	e := newEventMaker().event("order.created")
+	if err := db.Append(t.Context(), core.EventRecord{Event: e, State: core.EventDispatched}); err != nil {
+		t.Fatal(err)
+	}
+	due := time.Now().Add(200 * time.Millisecond)
+	for i, lane := range []string{"this one will break", "whole"} {
+		m := core.DeliveryMessage(e.ID, core.SubscriberID(i+1), e.Accepted)
+		m.Lane = lane
+		out := core.Outgoing{Queue: core.DeliveryQueue, Message: m, Due: due.Add(time.Duration(i) * time.Millisecond)}
+		if err := db.Publish(t.Context(), out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, path, "this one will break")
+	db = opened(t, Config{Path: path})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var got core.SubscriberID
+	err := db.Consume(ctx, core.DeliveryQueue, 1, func(_ context.Context, m core.Message) (core.Result, error) {
+		got = m.Subscriber
+		cancel()
+		return core.Result{}, nil
+	})
+	if err != nil || got != 2 {
+		t.Errorf("handed over: the delivery to subscriber %d, %v, want 2", got, err)
+	}
+}
+
 type dueTime struct {
 	of core.SubscriberID
 	at time.Time
