@@ -432,7 +432,7 @@ func TestAnEventThatWaitsForItsPayloadSaysWhyAndUntilWhen(t *testing.T) {
 		"GET /v1/events/evt_2": httpapi.EventStatus{ID: "evt_2", Event: "a.b", State: "accepted"},
 	})
 	contains(t, d.terminal(t).mustRun("event", "show", "evt_1"),
-		"accepted: waits for its payload; the last attempt failed: no order 99", "next attempt   2026-11-23 15:36:26\n",
+		"accepted: waits for its payload, which 2 attempts did not get", "next attempt   2026-11-23 15:36:26\n",
 		"#   STARTED", "retry     the shop is closed\n", "retry     no order 99\n")
 	contains(t, d.terminal(t).mustRun("event", "show", "evt_2"), "accepted: waits for its payload; `postrider webhook list` shows")
 }

@@ -50,8 +50,8 @@ func (a *app) eventShow() *cobra.Command {
 func eventState(e httpapi.EventStatus) string {
 	switch e.State {
 	case "accepted":
-		if reason := lastAttempt(e).Reason; reason != "" {
-			return "accepted: waits for its payload; the last attempt failed: " + reason
+		if n := len(e.Attempts); n > 0 {
+			return "accepted: waits for its payload, which " + count(n, "attempt") + " did not get"
 		}
 		return "accepted: waits for its payload; `postrider webhook list` shows whether a resolver offers it"
 	case "unwanted":
