@@ -71,7 +71,7 @@ func checkContentType(header string) error {
 
 // checkJSON refuses what is no JSON text of RFC 8259, and says where.
 func checkJSON(body []byte) error {
-	if valid(body) && utf8.Valid(body) {
+	if json.Valid(body) && utf8.Valid(body) {
 		return nil
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
