@@ -43,7 +43,7 @@ const (
 // PluginStatus is what an operator may know of one plugin process.
 type PluginStatus struct {
 	Name     string // described name; the file's name where it never described itself
-	Config   string // the notifier name whose configuration it runs with; "" for the plugin's own
+	Config   string // the notifier name whose configuration it runs with; "" for the plugin's own; "quarantine" too in a process for suspects
 	File     string
 	Version  string
 	Role     PluginRole

@@ -12,12 +12,13 @@
 //	supervise.go  crash, restart with backoff (pace.go), crash loop, stuck
 //	call.go       resolve and notify; send.go is what becomes of a request when its process dies
 //	gate.go       who may send a request now; waiting for room without holding a goroutine
-//	suspects.go   requests that were in flight when their process crashed
+//	suspects.go   requests that were in flight when their process crashed; quarantine.go has the processes that those run in
 //	check.go      arguments, settings and recipient URLs, refused before anything is queued
 //	convert.go    domain ↔ SDK, nowhere else
 //
 // What it promises to those who call [Host.Resolve] and [Host.Notify]: a plugin that is down is nobody's fault but ours. While it is down, and
 // for what was in flight when it went down, the answer is a [core.Held] that wakes its holder once the plugin runs again. A request that was in
-// flight at a crash is a suspect: it is sent again with nothing else in flight in that process, and when it has crashed the process three
-// times like that, it fails with [core.ErrPermanent].
+// flight at a crash is a suspect. It never runs in the worker's own process again, so all others go on as soon as that is restarted, but in a
+// second process for suspects. If that crashes, what was in flight there runs in a third one, with nothing else in flight; and what has crashed
+// that three times fails with [core.ErrPermanent]. Suspects that get an answer are none any more.
 package pluginhost

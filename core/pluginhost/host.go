@@ -56,7 +56,7 @@ type Host struct {
 	waiting  []func() // who waits for the table to change
 	closed   bool
 	endRun   context.CancelFunc
-	watchers sync.WaitGroup // one per supervised worker
+	watchers sync.WaitGroup // one per supervised worker, those of quarantines included
 }
 
 // New prepares a Host; Start launches the plugins.
@@ -118,7 +118,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	h.endRun = cancel
 	for _, w := range h.workers {
-		h.watchers.Go(func() { h.supervise(ctx, w) })
+		h.attend(ctx, w)
 	}
 	h.mu.Unlock()
 	<-ctx.Done()
@@ -142,7 +142,9 @@ func (h *Host) Close(ctx context.Context) error {
 	h.mu.Unlock()
 	var closers sync.WaitGroup
 	for _, w := range workers {
-		closers.Go(func() { w.end(ctx, h.log) })
+		for _, w := range append(w.quarantine.wards(), w) {
+			closers.Go(func() { w.end(ctx, h.log) })
+		}
 	}
 	closers.Wait()
 	return nil
@@ -151,7 +153,8 @@ func (h *Host) Close(ctx context.Context) error {
 // Services lists what the resolvers offer, sorted.
 func (h *Host) Services() []core.OfferedService { return h.table.Load().offered() }
 
-// Plugins tells an operator how every plugin process is, and which notifiers and files of the plugin directory are none, and why.
+// Plugins tells an operator how every plugin process is, those of quarantines while there are any, and which notifiers and files of the plugin
+// directory are none, and why.
 func (h *Host) Plugins() []core.PluginStatus {
 	h.mu.Lock()
 	workers, others := slices.Clone(h.workers), h.skipped
@@ -159,6 +162,11 @@ func (h *Host) Plugins() []core.PluginStatus {
 	var list []core.PluginStatus
 	for _, w := range workers {
 		list = append(list, w.status())
+		for _, ward := range w.quarantine.wards() {
+			if s := ward.status(); s.State != stateStopped {
+				list = append(list, s)
+			}
+		}
 	}
 	for name, plugin := range h.table.Load().absent {
 		list = append(list, core.PluginStatus{

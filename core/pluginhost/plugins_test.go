@@ -322,11 +322,18 @@ func TestADeliveryThatCrashesThePluginEachTimeIsGivenUpAndTheOthersArrive(t *tes
 	h := start(t, c)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	var work sync.WaitGroup
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	var delivered atomic.Int64
 	for i := range 8 {
-		work.Go(func() {
-			if a, _, err := deliver(ctx, h, notification("web", fmt.Sprintf("dlv_%d", i), `"linger"`)); err != nil || a.Outcome != core.Delivered {
-				t.Errorf("delivery %d: got %+v, %v", i, a, err)
+		others.Go(func() {
+			for n := 0; !isClosed(stop); n++ {
+				a, _, err := deliver(ctx, h, notification("web", fmt.Sprintf("dlv_%d_%d", i, n), `"linger"`))
+				if err != nil || a.Outcome != core.Delivered {
+					t.Errorf("delivery %d of %d: got %+v, %v", n, i, a, err)
+					return
+				}
+				delivered.Add(1)
 			}
 		})
 	}
@@ -337,7 +344,80 @@ func TestADeliveryThatCrashesThePluginEachTimeIsGivenUpAndTheOthersArrive(t *tes
 	if held < 3 {
 		t.Errorf("held %d times, want at least 3", held)
 	}
-	work.Wait()
+	close(stop)
+	others.Wait()
+	if got := find(t, h, "web").Restarts; got != 1 {
+		t.Errorf("got %d restarts, want 1: all other crashes are those of processes for suspects", got)
+	}
+	t.Logf("%d others were delivered meanwhile", delivered.Load())
+}
+
+// isClosed reports whether stop was closed.
+func isClosed(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestAfterAKillTheOthersDontWaitForASlowReceiver(t *testing.T) {
+	c := configOf(t)
+	install(t, c.Dir, "web", "notifier")
+	h := start(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	receiverIsBack := filepath.Join(t.TempDir(), "back")
+	var slow, healthy sync.WaitGroup
+	for i := range 20 {
+		slow.Go(func() {
+			a, held, err := deliver(ctx, h, notification("web", fmt.Sprint("dlv_slow_", i), `"until `+receiverIsBack+`"`))
+			if err != nil || a.Outcome != core.Delivered || held == 0 {
+				t.Errorf("slow delivery %d: got %+v, %v after %d holds, want it delivered after the kill", i, a, err, held)
+			}
+		})
+	}
+	for find(t, h, "web").InFlight < 20 {
+		time.Sleep(time.Millisecond) // nothing announces it
+	}
+	killed := make(chan struct{})
+	for i := range 8 {
+		healthy.Go(func() {
+			for n, after := 0, 0; after < 20; n++ {
+				if isClosed(killed) {
+					after++
+				}
+				a, _, err := deliver(ctx, h, notification("web", fmt.Sprintf("dlv_%d_%d", i, n), `"linger"`))
+				if err != nil || a.Outcome != core.Delivered {
+					t.Errorf("healthy delivery: got %+v, %v", a, err)
+					return
+				}
+			}
+		})
+	}
+	began := time.Now()
+	if err := syscall.Kill(find(t, h, "web").PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	close(killed)
+	for s := find(t, h, "web"); s.Restarts == 0 || s.State != "running"; s = find(t, h, "web") {
+		time.Sleep(time.Millisecond) // nothing announces it
+	}
+	t.Logf("restarted after %v", time.Since(began))
+	began = time.Now()
+	for n := range 100 {
+		if _, held, err := deliver(ctx, h, notification("web", fmt.Sprint("dlv_after_", n), `"ok"`)); err != nil || held > 0 {
+			t.Errorf("delivery %d after the restart: got %v after %d holds, want none", n, err, held)
+		}
+	}
+	t.Logf("100 deliveries after the restart took %v", time.Since(began))
+	healthy.Wait() // those that were in flight at the kill included
+	t.Logf("all healthy ones had their answer %v after the restart", time.Since(began))
+	if err := os.WriteFile(receiverIsBack, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	slow.Wait()
 }
 
 func TestAPluginThatIsKilledUnderLoadLosesNothing(t *testing.T) {
@@ -407,8 +487,11 @@ func TestAStoppedPluginIsReplacedAndNothingIsBlamedOnTheReceiver(t *testing.T) {
 	if err != nil || a.Outcome != core.Delivered || held == 0 {
 		t.Errorf("got %+v, %v after %d holds, want it delivered after at least one", a, err, held)
 	}
-	if s := find(t, h, "web"); s.PID == pid || s.Restarts != 1 {
-		t.Errorf("got %+v, want another process than %d", s, pid)
+	for s := find(t, h, "web"); s.PID == pid || s.Restarts != 1; s = find(t, h, "web") {
+		if ctx.Err() != nil {
+			t.Fatalf("got %+v, want another process than %d", s, pid)
+		}
+		time.Sleep(time.Millisecond) // nothing announces it
 	}
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("the stopped process is still there: %v", err)
@@ -456,6 +539,50 @@ func TestCloseLeavesNoProcessBehind(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(c.SocketDir); err != nil || len(entries) > 0 {
 		t.Errorf("the socket directory still holds %v, %v", entries, err)
+	}
+}
+
+func TestCloseEndsTheProcessForSuspectsToo(t *testing.T) {
+	c := configOf(t)
+	install(t, c.Dir, "web", "notifier")
+	h := start(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	delivery := make(chan error, 1)
+	go func() {
+		_, _, err := deliver(ctx, h, notification("web", "dlv_1", `"wait"`))
+		delivery <- err
+	}()
+	inFlightIn := func(config string) (pid int) {
+		for ctx.Err() == nil {
+			for _, s := range h.Plugins() {
+				if s.Config == config && s.InFlight > 0 {
+					return s.PID
+				}
+			}
+			time.Sleep(time.Millisecond) // nothing announces it
+		}
+		t.Fatalf("nothing is in flight in %q: %+v", config, h.Plugins())
+		return 0
+	}
+	if err := syscall.Kill(inFlightIn(""), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	pid := inFlightIn("quarantine")
+	closing, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer stop()
+	if err := h.Close(closing); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("process %d is still there: %v", pid, err)
+	}
+	cancel()
+	if err := <-delivery; err == nil {
+		t.Error("a delivery that never ends was delivered")
+	}
+	if got := h.Plugins(); len(got) != 1 {
+		t.Errorf("got %+v, want one row", got)
 	}
 }
 

@@ -11,57 +11,64 @@ import (
 )
 
 // send asks the process by way of ask, unless there is no room or no process. key is the request's name among suspects, the same whenever it is sent
-// again.
+// again: a suspect is sent to the quarantine instead.
 func (w *worker) send(ctx context.Context, key string, ask func(context.Context, process) error) error {
-	if w.suspects.has(key) {
-		return w.sendAlone(ctx, key, ask)
+	custody := w.suspects.custody(key)
+	if custody != free {
+		return w.sendSuspect(ctx, key, custody, ask)
 	}
 	p, held := w.gate.enter()
 	if held != nil {
 		return held
 	}
+	defer w.gate.leave()
 	err := ask(ctx, p)
-	if w.lost(p, err) {
-		held = w.gone(p, key)
-		w.gate.leave()
-		return held
+	if !w.lost(p, err) {
+		return err
 	}
-	w.gate.leave()
-	return err
+	w.down(p)
+	if w.closing.Load() {
+		return w.gate.hold(fmt.Sprintf("%s was stopped while this was in flight", w))
+	}
+	w.suspects.watch(key)
+	return w.quarantine.shared.expect(fmt.Sprintf("%s went down while this was in flight", w))
 }
 
-// sendAlone sends a suspect, with nothing else in flight. The time that it waits for the others to leave is not taken off its deadline.
-func (w *worker) sendAlone(ctx context.Context, key string, ask func(context.Context, process) error) error {
+// sendSuspect sends a suspect to the process of the quarantine that its custody asks for. The time that it waits for a place there is not taken
+// off its deadline.
+func (w *worker) sendSuspect(ctx context.Context, key string, c custody, ask func(context.Context, process) error) error {
+	at := w.quarantine.of(c)
 	deadline, limited := ctx.Deadline()
 	allowed := time.Until(deadline)
 	ctx, cancel := withoutDeadline(ctx)
 	defer cancel()
-	p, held := w.gate.enterAlone(ctx)
+	p, held := at.await(ctx)
 	if held != nil {
 		return held
 	}
+	defer at.gate.leave()
 	if limited {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, allowed)
 		defer stop()
 	}
-	started := time.Now()
 	err := ask(ctx, p)
-	took := time.Since(started)
-	if !w.lost(p, err) {
+	if !at.lost(p, err) {
 		if !errors.Is(err, context.Canceled) { // else nobody waited to see whether the process lives
 			w.suspects.clear(key)
 		}
-		w.gate.leaveAlone(took)
 		return err
 	}
-	guilty := errors.Is(err, host.ErrCrashed) && !w.closing.Load() && w.suspects.convict(key)
-	held = w.gone(p, key)
-	w.gate.leaveAlone(took)
-	if guilty {
+	at.down(p)
+	switch {
+	case at.closing.Load():
+		return at.gate.hold(fmt.Sprintf("%s was stopped while this was in flight", at))
+	case c == watched:
+		w.suspects.confine(key)
+	case errors.Is(err, host.ErrCrashed) && w.suspects.convict(key):
 		return kind{fmt.Errorf("it crashed %s %d times while nothing else was in flight; mend the plugin, then replay it", w, crimes), core.ErrPermanent}
 	}
-	return held
+	return w.quarantine.alone.expect(fmt.Sprintf("%s went down while this was in flight", at))
 }
 
 // lost reports whether err means that nobody will ever know what became of the request: its process p crashed, or doesn't answer at all and is
@@ -85,13 +92,9 @@ func (w *worker) responds(p process) bool {
 	return err == nil || answered(err)
 }
 
-// gone makes a request a suspect whose process p is gone, and returns the Held that waits for the next one.
-func (w *worker) gone(p process, key string) *core.Held {
-	if !w.closing.Load() {
-		w.suspects.add(key)
-	}
+// down lets nothing more through to the process p, which is gone.
+func (w *worker) down(p process) {
 	w.gate.shut(p, fmt.Sprintf("%s went down and is being restarted", w))
-	return w.gate.hold(fmt.Sprintf("%s went down while this was in flight", w))
 }
 
 // withoutDeadline returns a context that ends when ctx is cancelled, but not when its deadline passes.

@@ -57,8 +57,7 @@ func (w *worker) ails(with string, log hclog.Logger) {
 func (w *worker) answers(p process) {
 	w.silent.Store(false)
 	if running, _ := w.gate.current(); running == nil {
-		known, _ := w.identity()
-		w.gate.open(p, limitOf(known))
+		w.gate.open(p, w.limit())
 	}
 }
 

@@ -12,7 +12,15 @@ import (
 // maxUnanswered health checks in a row are the end of a process.
 const maxUnanswered = 2
 
-// supervise keeps the process of a worker running until ctx ends.
+// attend keeps the process of a worker running, and those of its quarantine as they are needed, until ctx ends.
+func (h *Host) attend(ctx context.Context, w *worker) {
+	h.watchers.Go(func() { h.supervise(ctx, w) })
+	for _, ward := range w.quarantine.wards() {
+		h.watchers.Go(func() { h.isolate(ctx, w, ward) })
+	}
+}
+
+// supervise keeps the process of a worker running until ctx ends, or a ward is needed no more.
 func (h *Host) supervise(ctx context.Context, w *worker) {
 	for !w.hopeless {
 		if p, _ := w.gate.current(); p == nil {
@@ -29,7 +37,7 @@ func (h *Host) supervise(ctx context.Context, w *worker) {
 		}
 		started := time.Now()
 		err := h.watch(ctx, w)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errRetired) {
 			return
 		}
 		w.failed(time.Since(started), err, h.log) // shuts the gate
@@ -38,7 +46,8 @@ func (h *Host) supervise(ctx context.Context, w *worker) {
 }
 
 // watch returns why the process of a worker is gone, or when ctx ends. It ends a process that answers no health check; one that answers that
-// it isn't well is reported and left alone: it knows best, and a restart would only hurt what is in flight.
+// it isn't well is reported and left alone: it knows best, and a restart would only hurt what is in flight. For a ward that is needed no more,
+// it returns [errRetired].
 func (h *Host) watch(ctx context.Context, w *worker) error {
 	p := w.process
 	defer w.silent.Store(false)
@@ -51,6 +60,9 @@ func (h *Host) watch(ctx context.Context, w *worker) error {
 		case <-p.Done():
 			return died(p)
 		case <-ticks.C:
+		}
+		if w.retire() {
+			return errRetired
 		}
 		switch err := h.ask(ctx, p); {
 		case errors.Is(err, host.ErrCrashed), ctx.Err() != nil:
@@ -126,7 +138,7 @@ func (h *Host) restart(ctx context.Context, w *worker) error {
 
 // serve configures the process of a worker and lets requests through to it. A process that can't be configured is ended.
 func (h *Host) serve(ctx context.Context, w *worker) error {
-	known, share := w.identity()
+	_, share := w.identity()
 	configuring, cancel := context.WithTimeout(ctx, h.config.ConfigureTimeout)
 	defer cancel()
 	if err := w.process.Configure(configuring, share.configuration, h.config.EgressAllow); err != nil {
@@ -137,11 +149,11 @@ func (h *Host) serve(ctx context.Context, w *worker) error {
 	w.starts++
 	w.state, w.reason = stateRunning, ""
 	w.mu.Unlock()
-	w.gate.open(w.process, limitOf(known))
+	w.gate.open(w.process, w.limit())
 	return nil
 }
 
-// admit takes over what a plugin says of itself, if it may say that beside all the others.
+// admit takes over what a plugin says of itself, if it may say that beside all the others. A ward changes nothing for them.
 func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
 	known, _ := w.identity()
 	if known != nil && known.same(d.Description) {
@@ -154,6 +166,9 @@ func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
 	if known != nil && (known.Name != d.Name || known.Role != d.Role) {
 		return fmt.Errorf("plugin file %s was the %s %q and is now the %s %q: restart Postrider to take it over",
 			w.file, known.Role, known.Name, d.Role, d.Name)
+	}
+	if w.ward != nil {
+		return nil
 	}
 	offers, silent := offersOf(h.workers)
 	for i, o := range offers {
@@ -171,7 +186,7 @@ func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
 	if known == nil {
 		for _, sibling := range w.spread(d, p.shares[d.Name], h.config) {
 			h.workers = append(h.workers, sibling)
-			h.watchers.Go(func() { h.supervise(ctx, sibling) })
+			h.attend(ctx, sibling)
 		}
 	} else {
 		for _, other := range h.workers {

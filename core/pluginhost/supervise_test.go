@@ -114,8 +114,8 @@ func TestAPluginThatAnswersNoHealthCheckIsKilledAndRestarted(t *testing.T) {
 		time.Sleep(3*time.Second + firstDelay)
 		synctest.Wait()
 		held := mustBeHeld(t, <-answers)
-		if got := plugins.started("web"); got != 2 {
-			t.Fatalf("got %d starts, want 2", got)
+		if got := plugins.started("web"); got != 3 {
+			t.Fatalf("got %d starts, want 3: the restart, and a process for the suspects", got)
 		}
 		if !isClosed(awake(held)) {
 			t.Error("what was in flight isn't awake though the plugin runs again")

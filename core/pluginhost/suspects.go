@@ -8,46 +8,71 @@ import (
 const (
 	// crimes is how often a request may crash its process while nothing else is in flight.
 	crimes = 3
-	// maxSuspects is how many are remembered. One that is forgotten is sent with others again, and becomes a suspect again if it crashes them.
+	// maxSuspects is how many are remembered. One that is forgotten is sent as if nothing had been, and becomes a suspect again if it crashes that.
 	maxSuspects = 10_000
+)
+
+// custody is where a request must run.
+type custody int
+
+const (
+	free     custody = iota // with all others
+	watched                 // with other suspects: the process crashed while it was in flight, one of many
+	confined                // alone: so did the process that the suspects share
 )
 
 // suspects remembers the requests that were in flight when their process crashed, and how often each crashed it while alone.
 type suspects struct {
-	count   atomic.Int64 // so that has costs nothing in quiet times
-	mu      sync.Mutex
-	crashes map[string]int
-	order   []string // oldest first; holds keys that were forgotten, too
+	count atomic.Int64 // so that custody costs nothing in quiet times
+	mu    sync.Mutex
+	known map[string]*suspect
+	order []string // oldest first; holds keys that were forgotten, too
 }
 
-// has reports whether the request of that key must run alone.
-func (s *suspects) has(key string) bool {
+type suspect struct {
+	custody custody
+	crashes int // while alone
+}
+
+// custody returns where the request of that key must run.
+func (s *suspects) custody(key string) custody {
 	if s.count.Load() == 0 {
-		return false
+		return free
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, known := s.crashes[key]
-	return known
+	if known := s.known[key]; known != nil {
+		return known.custody
+	}
+	return free
 }
 
-// add makes the request of that key a suspect.
-func (s *suspects) add(key string) {
+// watch makes the request of that key a suspect.
+func (s *suspects) watch(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.crashes[key]; known {
+	if s.known[key] != nil {
 		return
 	}
-	if s.crashes == nil {
-		s.crashes = make(map[string]int)
+	if s.known == nil {
+		s.known = make(map[string]*suspect)
 	}
 	if len(s.order) >= maxSuspects {
-		delete(s.crashes, s.order[0])
+		delete(s.known, s.order[0])
 		s.order = s.order[1:]
 	}
-	s.crashes[key] = 0
+	s.known[key] = &suspect{custody: watched}
 	s.order = append(s.order, key)
-	s.count.Store(int64(len(s.crashes)))
+	s.count.Store(int64(len(s.known)))
+}
+
+// confine makes the suspect of that key run alone from now on.
+func (s *suspects) confine(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.known[key]; known != nil { // the oldest is forgotten when there are too many
+		known.custody = confined
+	}
 }
 
 // convict notes that the suspect of that key crashed its process while alone, and reports whether that was once too often. It stays a suspect
@@ -55,14 +80,15 @@ func (s *suspects) add(key string) {
 func (s *suspects) convict(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.crashes[key]; !known { // the oldest is forgotten when there are too many
+	known := s.known[key]
+	if known == nil {
 		return false
 	}
-	s.crashes[key]++
-	if s.crashes[key] < crimes {
+	known.crashes++
+	if known.crashes < crimes {
 		return false
 	}
-	s.crashes[key] = 0
+	known.crashes = 0
 	return true
 }
 
@@ -70,9 +96,9 @@ func (s *suspects) convict(key string) bool {
 func (s *suspects) clear(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.crashes, key)
-	if len(s.crashes) == 0 {
+	delete(s.known, key)
+	if len(s.known) == 0 {
 		s.order = nil
 	}
-	s.count.Store(int64(len(s.crashes)))
+	s.count.Store(int64(len(s.known)))
 }

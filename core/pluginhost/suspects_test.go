@@ -8,13 +8,13 @@ import (
 func TestOnlySoManySuspectsAreRemembered(t *testing.T) {
 	var s suspects
 	for i := range maxSuspects + 1 {
-		s.add(fmt.Sprint(i))
-		s.add(fmt.Sprint(i))
+		s.watch(fmt.Sprint(i))
+		s.watch(fmt.Sprint(i))
 	}
-	if s.has("0") || !s.has("1") || !s.has(fmt.Sprint(maxSuspects)) {
+	if s.custody("0") != free || s.custody("1") != watched || s.custody(fmt.Sprint(maxSuspects)) != watched {
 		t.Error("the oldest, and that one alone, should be forgotten")
 	}
-	if s.convict("0") || s.has("0") {
+	if s.confine("0"); s.convict("0") || s.custody("0") != free {
 		t.Error("one that is forgotten can't be convicted")
 	}
 	for i := range maxSuspects + 1 {
@@ -27,13 +27,14 @@ func TestOnlySoManySuspectsAreRemembered(t *testing.T) {
 
 func TestTheThirdCrashWhileAloneConvicts(t *testing.T) {
 	var s suspects
-	s.add("a")
+	s.watch("a")
+	s.confine("a")
 	for i, want := range []bool{false, false, true, false, false, true} { // a replay has three again
 		if got := s.convict("a"); got != want {
 			t.Errorf("crash %d: got %t, want %t", i+1, got, want)
 		}
-		if !s.has("a") {
-			t.Errorf("crash %d: no suspect any more", i+1)
+		if got := s.custody("a"); got != confined {
+			t.Errorf("crash %d: got custody %d, want it confined", i+1, got)
 		}
 	}
 }

@@ -19,13 +19,16 @@ const (
 	stateSkipped    = "skipped"
 )
 
-// worker is one plugin process, replaced when it dies: one per plugin and configuration. Requests go through send, processes come and go in
-// supervise.go.
+// worker is one plugin process, replaced when it dies: one per plugin and configuration, and those of its quarantine. Requests go through send,
+// processes come and go in supervise.go.
 type worker struct {
 	file     string
 	patience time.Duration // for the answer to a health check
 	gate     gate
-	suspects suspects
+
+	suspects   suspects
+	quarantine *quarantine // where they run; nil: the worker is of one itself
+	ward       *ward       // non-nil: it is
 
 	closing atomic.Bool // what crashes now, we ended
 	silent  atomic.Bool // the last health check went unanswered
@@ -45,9 +48,14 @@ type worker struct {
 }
 
 func newWorker(file string, c Config) *worker {
-	w := &worker{file: file, patience: c.HealthTimeout, state: stateStarting, pace: pace{longest: c.RestartDelay}}
+	w := emptyWorker(file, c)
 	w.gate.why = w.String() + " is starting"
+	w.quarantine = newQuarantine(file, c)
 	return w
+}
+
+func emptyWorker(file string, c Config) *worker {
+	return &worker{file: file, patience: c.HealthTimeout, state: stateStarting, pace: pace{longest: c.RestartDelay}}
 }
 
 // String names the plugin for messages.
@@ -56,6 +64,8 @@ func (w *worker) String() string {
 	switch {
 	case known == nil:
 		return fmt.Sprintf("plugin file %s", fileName(w.file))
+	case w.ward != nil:
+		return fmt.Sprintf("plugin %s (in %s)", known.Name, share.label)
 	case share.label != "":
 		return fmt.Sprintf("plugin %s (as %s)", known.Name, share.label)
 	}
@@ -93,10 +103,15 @@ func (w *worker) spread(d *description, shares []share, c Config) (siblings []*w
 	return siblings
 }
 
-// limitOf is how many requests a plugin takes at once.
-func limitOf(d *description) int {
-	if d.MaxInFlight <= 0 {
-		return sdk.DefaultMaxInFlight
+// limit is how many requests the worker takes at once.
+func (w *worker) limit() int {
+	known, _ := w.identity()
+	limit := known.MaxInFlight
+	if limit <= 0 {
+		limit = sdk.DefaultMaxInFlight
 	}
-	return d.MaxInFlight
+	if w.ward != nil {
+		limit = min(limit, w.ward.limit)
+	}
+	return limit
 }

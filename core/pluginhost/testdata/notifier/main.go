@@ -36,6 +36,9 @@ func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 	if err := json.Unmarshal(d.Payload, &what); err != nil {
 		return sdk.Outcome{}, err
 	}
+	if file, ok := strings.CutPrefix(what, "until "); ok {
+		return sdk.Delivered(), until(ctx, file)
+	}
 	switch what {
 	case "crash":
 		os.Exit(3)
@@ -53,4 +56,18 @@ func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 	outcome := sdk.Delivered()
 	outcome.Excerpt = greeting
 	return outcome, nil
+}
+
+// until returns when there is such a file.
+func until(ctx context.Context, file string) error {
+	for {
+		if _, err := os.Stat(file); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
