@@ -66,7 +66,7 @@ func TestAGateIsIdleOnceNothingWentThroughForThatLong(t *testing.T) {
 		if g.shutIdle(time.Minute, "idle") {
 			t.Error("idle before its time")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if !g.shutIdle(time.Minute, "idle") {
 			t.Error("not idle")
 		}
