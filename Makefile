@@ -27,8 +27,9 @@ run: build ## see an order become a webhook; Ctrl-C ends it
 test: race-notice ## all tests, with the race detector where a C compiler is
 	$(GO) test $(RACE) -count=1 -timeout 10m ./...
 
-chaos: ## the crash tests at full length: processes are killed under load, and nothing may be lost
+chaos: ## the crash tests at full length: processes killed and power cut under load, and nothing may be lost
 	POSTRIDER_KILLS=10 POSTRIDER_EVENTS=20000 $(GO) test -count=1 -v -run NothingIsLost ./cmd/postrider/endtoend
+	POSTRIDER_CUTS=200 $(GO) test -count=1 -v -run 'PowerFails|FailingSync' ./core/bolt
 
 check: format vet staticcheck fresh tidy imports ## all that is not a test: format, vet, staticcheck, generated code, go.mod, import rules
 	@echo "check: all is well"

@@ -79,7 +79,7 @@ func forbidden(file sourceFile, imported string) string {
 		if dir == "core" && !file.isTest() {
 			return "core imports the standard library only"
 		}
-		if file.isTest() && local == "core/coretest" {
+		if file.isTest() && within(local, "core/coretest") {
 			return ""
 		}
 		return forbiddenLocal(dir, local)
