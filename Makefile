@@ -1,4 +1,4 @@
-# Postrider. Needs Go alone; where a C compiler is there too, tests run with the race detector.
+# Postrider. Needs Go alone; where a C compiler is there too, tests run with the race detector. The tests install the services that they start.
 
 GO    ?= go
 CODE  := cmd core examples plugins proto sdk
@@ -22,10 +22,11 @@ build: ## bin/postrider, bin/plugins/ and bin/examples/
 run: build ## see an order become a webhook; Ctrl-C ends it
 	@bin/postrider demo
 
-# Tests that start real binaries build them by themselves, which the cache of test results can't see: hence -count=1. No test needs a service yet;
-# those that will are left out, and say so, with SKIP_SERVICES=1.
+# Tests that start real binaries build them by themselves, which the cache of test results can't see: hence -count=1. Services that tests need are
+# installed where that is possible; else the tests that need them fail, or are left out, saying so, with SKIP_SERVICES=1.
 test: race-notice ## all tests, with the race detector where a C compiler is
-	$(GO) test $(RACE) -count=1 -timeout 10m ./...
+	@.ci/services install
+	@status=0; $(GO) test $(RACE) -count=1 -timeout 10m ./... || status=$$?; .ci/services missing && exit $$status
 
 chaos: ## the crash tests at full length: processes killed and power cut under load, and nothing may be lost
 	POSTRIDER_KILLS=10 POSTRIDER_EVENTS=20000 $(GO) test -count=1 -v -run NothingIsLost ./cmd/postrider/endtoend
