@@ -12,6 +12,7 @@ type environment struct {
 	egress *Egress
 	client *http.Client
 	logger *slog.Logger
+	offered
 }
 
 // call is what the context of one call knows beside its deadline.

@@ -11,8 +11,9 @@ import (
 
 // configuration is what a plugin does with its configuration.
 type configuration struct {
-	schema *schema.Schema
-	accept func(ctx context.Context, raw []byte) error
+	schema   *schema.Schema
+	services bool // whether services follow from it
+	accept   func(ctx context.Context, raw []byte) ([]Service, error)
 }
 
 // Configure takes the plugin's configuration, which operators write under plugins.<name>.config, or notifiers.<name>.config. Its keys are
@@ -22,9 +23,13 @@ type configuration struct {
 //
 // A plugin without Configure refuses a configuration that isn't empty.
 func Configure[C any](f func(ctx context.Context, configuration C) error) Option {
+	return configure(false, func(ctx context.Context, c C) ([]Service, error) { return nil, f(ctx, c) })
+}
+
+func configure[C any](services bool, f func(context.Context, C) ([]Service, error)) Option {
 	return optionFunc(func(p *Plugin) {
 		if p.configuration != nil {
-			p.problem("sdk.Configure is there twice")
+			p.problem("there is more than one of sdk.Configure and sdk.ConfigureServices")
 			return
 		}
 		derived, err := schema.For(reflect.TypeFor[C]())
@@ -32,10 +37,10 @@ func Configure[C any](f func(ctx context.Context, configuration C) error) Option
 			p.problem("the configuration: %w", err)
 			return
 		}
-		p.configuration = &configuration{schema: derived, accept: func(ctx context.Context, raw []byte) error {
+		p.configuration = &configuration{schema: derived, services: services, accept: func(ctx context.Context, raw []byte) ([]Service, error) {
 			var c C
 			if err := derived.Decode(raw, "key", &c); err != nil {
-				return err
+				return nil, err
 			}
 			return f(ctx, c)
 		}}
@@ -55,8 +60,9 @@ func Settings[S any]() Option {
 	})
 }
 
-// configure gives the plugin its configuration. An error that is a [*schema.Mismatch] names a key.
-func (p *Plugin) configure(ctx context.Context, raw []byte) error {
+// configure gives the plugin its configuration, and returns all services that it offers with it. An error that is a [*schema.Mismatch] names a
+// key.
+func (p *Plugin) configure(ctx context.Context, raw []byte) (offered, error) {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
 		raw = []byte("{}")
@@ -67,11 +73,15 @@ func (p *Plugin) configure(ctx context.Context, raw []byte) error {
 			if errors.As(err, &m) && m.Path != "" {
 				m.What = "key \"" + m.Path + "\" is configured, but this plugin takes no configuration"
 			}
-			return err
+			return offered{}, err
 		}
-		return nil
+		return p.offer(nil)
 	}
-	return p.configuration.accept(ctx, raw)
+	services, err := p.configuration.accept(ctx, raw)
+	if err != nil {
+		return offered{}, err
+	}
+	return p.offer(services)
 }
 
 // nothing is the schema of an empty object.

@@ -15,6 +15,16 @@ const (
 	maxRetryAfter = time.Hour
 )
 
+// servicesTo writes services for the wire.
+func servicesTo(services []*service) (list []*pluginv1.Service) {
+	for _, s := range services {
+		list = append(list, &pluginv1.Service{
+			Class: s.class, Method: s.method, Description: s.description, ArgumentsSchema: s.arguments.JSON(),
+		})
+	}
+	return list
+}
+
 // deliveryFrom reads a delivery off the wire.
 func deliveryFrom(q *pluginv1.NotifyRequest) Delivery {
 	settings := q.GetSettings()

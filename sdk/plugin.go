@@ -28,7 +28,7 @@ type Plugin struct {
 	problems      []error // what the options found wrong
 }
 
-// Option says more about a plugin: [Method], [Configure], [Settings], [Health], [MaxInFlight].
+// Option says more about a plugin: [Method], [Configure], [ConfigureServices], [Settings], [Health], [MaxInFlight].
 type Option interface{ apply(*Plugin) }
 
 type optionFunc func(*Plugin)
@@ -39,8 +39,8 @@ func (f optionFunc) apply(p *Plugin) { f(p) }
 func NewResolver(name, version string, options ...Option) (*Plugin, error) {
 	p := newPlugin(name, version, options)
 	p.resolver = true
-	if len(p.services) == 0 {
-		p.problem("a resolver offers services, but this one has none: add sdk.Method")
+	if len(p.services) == 0 && !p.configuresServices() {
+		p.problem("a resolver offers services, but this one has none: add sdk.Method, or sdk.ConfigureServices")
 	}
 	if p.settings != nil {
 		p.problem("sdk.Settings is for notifiers: a resolver has no subscribers")
@@ -55,8 +55,8 @@ func NewNotifier(name, version string, n Notifier, options ...Option) (*Plugin, 
 	if n == nil {
 		p.problem("the notifier is nil")
 	}
-	if len(p.services) > 0 {
-		p.problem("sdk.Method is for resolvers: a notifier offers no services")
+	if len(p.services) > 0 || p.configuresServices() {
+		p.problem("sdk.Method and sdk.ConfigureServices are for resolvers: a notifier offers no services")
 	}
 	return p, p.problemsFound()
 }
@@ -74,6 +74,9 @@ func newPlugin(name, version string, options []Option) *Plugin {
 	}
 	return p
 }
+
+// configuresServices reports whether there may be services that only the configuration brings.
+func (p *Plugin) configuresServices() bool { return p.configuration != nil && p.configuration.services }
 
 func (p *Plugin) problem(format string, args ...any) {
 	p.problems = append(p.problems, fmt.Errorf(format, args...))

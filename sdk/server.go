@@ -65,12 +65,7 @@ func (s *server) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1
 	if p.settings != nil {
 		d.SettingsSchema = p.settings.JSON()
 	}
-	for _, service := range p.services {
-		d.Services = append(d.Services, &pluginv1.Service{
-			Class: service.class, Method: service.method,
-			Description: service.description, ArgumentsSchema: service.arguments.JSON(),
-		})
-	}
+	d.Services = servicesTo(p.services)
 	return d, nil
 }
 
@@ -86,7 +81,10 @@ func (s *server) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*
 		return &pluginv1.ConfigureResponse{Refusal: err.Error()}, nil
 	}
 	env := &environment{egress: egress, client: newHTTPClient(egress), logger: s.logger}
-	err = s.guard(ctx, "Configure", func() error { return s.plugin.configure(withCall(ctx, env), r.GetConfiguration()) })
+	err = s.guard(ctx, "Configure", func() (err error) {
+		env.offered, err = s.plugin.configure(withCall(ctx, env), r.GetConfiguration())
+		return err
+	})
 	if err != nil {
 		response := &pluginv1.ConfigureResponse{Refusal: truncate(err.Error(), maxReason)}
 		var mismatch *schema.Mismatch
@@ -96,7 +94,7 @@ func (s *server) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*
 		return response, nil
 	}
 	s.env.Store(env)
-	return &pluginv1.ConfigureResponse{}, nil
+	return &pluginv1.ConfigureResponse{Services: servicesTo(env.configured)}, nil
 }
 
 // Check asks the author's [Health].
@@ -156,10 +154,11 @@ func (s resolverServer) Resolve(stream grpc.BidiStreamingServer[pluginv1.Resolve
 }
 
 func (s resolverServer) resolve(ctx context.Context, q *pluginv1.ResolveRequest) (*pluginv1.ResolveAnswer, error) {
-	if s.env.Load() == nil {
+	env := s.env.Load()
+	if env == nil {
 		return nil, errNotConfigured
 	}
-	service := s.plugin.byName[serviceName{q.GetClass(), q.GetMethod()}]
+	service := env.byName[serviceName{q.GetClass(), q.GetMethod()}]
 	if service == nil {
 		return nil, Permanent(fmt.Errorf("resolver %s offers no such service", s.plugin.name))
 	}

@@ -6,7 +6,7 @@
 //	host.go       New, Run, Close, and what an operator may ask; process.go is what it needs of one process
 //	scan.go       which files of the plugin directory are trusted
 //	plan.go       which processes the described plugins and the configuration ask for, and what clashes
-//	start.go      launch all in parallel, describe, plan, configure
+//	start.go      launch all in parallel, describe, plan, configure; a configuration may bring a resolver's services
 //	table.go      who serves which service and which notifier: an immutable snapshot, swapped when something changes
 //	worker.go     one plugin process, replaced when it dies; state.go is what operators are told of it
 //	supervise.go  crash, restart with backoff (pace.go), crash loop, stuck

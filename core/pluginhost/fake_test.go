@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -17,23 +18,32 @@ import (
 // fake is a plugin process that does what its test says. Functions that are nil answer at once that all is well.
 type fake struct {
 	describes host.Description
+	brings    []host.Service // by its configuration
 	notify    func(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error)
 	resolve   func(ctx context.Context, r host.Resolution) ([]byte, error)
 	configure func(configuration json.RawMessage) error
 	health    func(ctx context.Context) error
 
-	once sync.Once
-	done chan struct{}
+	configured bool
+	once       sync.Once
+	done       chan struct{}
 }
 
-func (f *fake) Description() host.Description { return f.describes }
-func (f *fake) Done() <-chan struct{}         { return f.done }
-func (f *fake) Err() error                    { return errors.New("signal: killed") }
-func (f *fake) PID() int                      { return 42 }
-func (f *fake) Kill()                         { f.once.Do(func() { close(f.done) }) }
-func (f *fake) Close(context.Context) error   { f.Kill(); return nil }
+func (f *fake) Description() host.Description {
+	d := f.describes
+	if f.configured {
+		d.Services = slices.Concat(d.Services, f.brings)
+	}
+	return d
+}
+func (f *fake) Done() <-chan struct{}       { return f.done }
+func (f *fake) Err() error                  { return errors.New("signal: killed") }
+func (f *fake) PID() int                    { return 42 }
+func (f *fake) Kill()                       { f.once.Do(func() { close(f.done) }) }
+func (f *fake) Close(context.Context) error { f.Kill(); return nil }
 
 func (f *fake) Configure(_ context.Context, configuration json.RawMessage, _ []string) error {
+	f.configured = true
 	if f.configure == nil {
 		return nil
 	}
@@ -111,7 +121,7 @@ func (f *fakes) started(name string) int {
 // always makes the same process at every start.
 func always(f *fake) func() (*fake, error) {
 	return func() (*fake, error) {
-		return &fake{describes: f.describes, notify: f.notify, resolve: f.resolve, configure: f.configure, health: f.health}, nil
+		return &fake{describes: f.describes, brings: f.brings, notify: f.notify, resolve: f.resolve, configure: f.configure, health: f.health}, nil
 	}
 }
 

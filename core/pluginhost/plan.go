@@ -17,9 +17,10 @@ import (
 
 // description is what a plugin says of itself, ready for use.
 type description struct {
-	host.Description
-	arguments map[core.Service]*host.Schema // of a resolver
-	settings  *host.Schema                  // of a notifier; nil: it takes none
+	host.Description                               // as it was before the plugin had its configuration
+	services         []host.Service                // of a resolver: all, those that its configuration has brought included
+	arguments        map[core.Service]*host.Schema // of the services
+	settings         *host.Schema                  // of a notifier; nil: it takes none
 }
 
 // describe reads what a plugin says of itself.
@@ -27,7 +28,7 @@ func describe(d host.Description) (*description, error) {
 	if d.Name == "" {
 		return nil, errors.New("it describes itself without a name")
 	}
-	described := &description{Description: d, arguments: make(map[core.Service]*host.Schema)}
+	described := &description{Description: d, services: d.Services, arguments: make(map[core.Service]*host.Schema)}
 	switch core.PluginRole(d.Role) {
 	case core.RoleResolver, core.RoleNotifier:
 	default:
@@ -49,6 +50,16 @@ func describe(d host.Description) (*description, error) {
 		return nil, fmt.Errorf("the schema of its settings is %w", err)
 	}
 	return described, nil
+}
+
+// with returns the description of the same plugin with the services that it offers now that it is configured.
+func (d *description) with(configured host.Description) (*description, error) {
+	extended, err := describe(configured)
+	if err != nil {
+		return nil, err
+	}
+	extended.Description = d.Description
+	return extended, nil
 }
 
 func (d *description) same(other host.Description) bool {

@@ -111,7 +111,8 @@ func (h *Host) arrange(ctx context.Context, workers []*worker) ([]*worker, error
 		starts.Go(func() { problems[i] = h.begin(ctx, w) })
 	}
 	starts.Wait()
-	if err := errors.Join(problems...); err != nil {
+	offers, _ = offersOf(workers) // some have more to offer now that they are configured
+	if err := errors.Join(append(problems, serviceClashes(offers)...)...); err != nil {
 		return workers, err
 	}
 	h.mu.Lock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/sdk/host"
@@ -145,6 +147,10 @@ func (h *Host) serve(ctx context.Context, w *worker) error {
 		discard(w.process)
 		return err
 	}
+	if err := h.extend(w); err != nil {
+		discard(w.process)
+		return err
+	}
 	w.mu.Lock()
 	w.starts++
 	w.state, w.reason = stateRunning, ""
@@ -197,6 +203,39 @@ func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
 		}
 	}
 	wake = h.publish(p.absent)
+	return nil
+}
+
+// extend takes over the services that the configuration of a worker's process has brought, if it may offer them beside all the others. While the
+// plugins are started, [Host.arrange] sees to the latter, once it knows what all of them offer. A ward offers nothing by itself.
+func (h *Host) extend(w *worker) error {
+	known, share := w.identity()
+	extended, err := known.with(w.process.Description())
+	if err != nil {
+		return fmt.Errorf("plugin file %s: %w", w.file, err)
+	}
+	if w.ward != nil || reflect.DeepEqual(known.services, extended.services) {
+		return nil
+	}
+	var wake []func()
+	defer func() { callAll(wake) }() // once the lock is released
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Contains(h.workers, w) {
+		w.become(extended, share)
+		return nil
+	}
+	offers, _ := offersOf(h.workers)
+	for i, o := range offers {
+		if o.file == w.file {
+			offers[i].description = extended
+		}
+	}
+	if err := errors.Join(serviceClashes(offers)...); err != nil {
+		return err
+	}
+	w.become(extended, share)
+	wake = h.publish(h.table.Load().absent)
 	return nil
 }
 

@@ -34,7 +34,7 @@ func tableOf(workers []*worker, absent map[string]string) *table {
 			t.silent = append(t.silent, w.file)
 			continue
 		}
-		for _, s := range known.Services {
+		for _, s := range known.services {
 			service := core.Service{Class: s.Class, Method: s.Method}
 			t.services[service] = served{by: w, schema: known.arguments[service], description: s.Description, arguments: s.Arguments}
 		}

@@ -239,7 +239,7 @@ type DescribeResponse struct {
 	MaxInFlight         uint32                 `protobuf:"varint,4,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`                      // at least 1
 	ConfigurationSchema []byte                 `protobuf:"bytes,5,opt,name=configuration_schema,json=configurationSchema,proto3" json:"configuration_schema,omitempty"` // JSON Schema of the configuration, an object; empty: it takes none
 	SettingsSchema      []byte                 `protobuf:"bytes,6,opt,name=settings_schema,json=settingsSchema,proto3" json:"settings_schema,omitempty"`                // of a notifier: JSON Schema of a subscriber's settings; empty: it takes none
-	Services            []*Service             `protobuf:"bytes,7,rep,name=services,proto3" json:"services,omitempty"`                                                  // of a resolver
+	Services            []*Service             `protobuf:"bytes,7,rep,name=services,proto3" json:"services,omitempty"`                                                  // of a resolver: those that it offers whatever its configuration
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -445,8 +445,9 @@ func (x *ConfigureRequest) GetEgressAllow() []string {
 
 type ConfigureResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Refusal       string                 `protobuf:"bytes,1,opt,name=refusal,proto3" json:"refusal,omitempty"` // what is wrong with the configuration, a sentence; empty: it was accepted
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`         // the key at fault, as "sender.name"; empty: the whole of it
+	Refusal       string                 `protobuf:"bytes,1,opt,name=refusal,proto3" json:"refusal,omitempty"`   // what is wrong with the configuration, a sentence; empty: it was accepted
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`           // the key at fault, as "sender.name"; empty: the whole of it
+	Services      []*Service             `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"` // of a resolver: those that follow from the configuration, beside those of Describe
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -493,6 +494,13 @@ func (x *ConfigureResponse) GetKey() string {
 		return x.Key
 	}
 	return ""
+}
+
+func (x *ConfigureResponse) GetServices() []*Service {
+	if x != nil {
+		return x.Services
+	}
+	return nil
 }
 
 type CheckRequest struct {
@@ -1286,10 +1294,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\x10arguments_schema\x18\x04 \x01(\fR\x0fargumentsSchema\"[\n" +
 	"\x10ConfigureRequest\x12$\n" +
 	"\rconfiguration\x18\x01 \x01(\fR\rconfiguration\x12!\n" +
-	"\fegress_allow\x18\x02 \x03(\tR\vegressAllow\"?\n" +
+	"\fegress_allow\x18\x02 \x03(\tR\vegressAllow\"y\n" +
 	"\x11ConfigureResponse\x12\x18\n" +
 	"\arefusal\x18\x01 \x01(\tR\arefusal\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key\"\x0e\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x128\n" +
+	"\bservices\x18\x03 \x03(\v2\x1c.postrider.plugin.v1.ServiceR\bservices\"\x0e\n" +
 	"\fCheckRequest\")\n" +
 	"\rCheckResponse\x12\x18\n" +
 	"\aproblem\x18\x01 \x01(\tR\aproblem\"\xd0\x01\n" +
@@ -1411,30 +1420,31 @@ var file_plugin_proto_goTypes = []any{
 var file_plugin_proto_depIdxs = []int32{
 	0,  // 0: postrider.plugin.v1.DescribeResponse.role:type_name -> postrider.plugin.v1.Role
 	5,  // 1: postrider.plugin.v1.DescribeResponse.services:type_name -> postrider.plugin.v1.Service
-	1,  // 2: postrider.plugin.v1.Failure.kind:type_name -> postrider.plugin.v1.Failure.Kind
-	12, // 3: postrider.plugin.v1.ResolveRequests.requests:type_name -> postrider.plugin.v1.ResolveRequest
-	14, // 4: postrider.plugin.v1.ResolveAnswers.answers:type_name -> postrider.plugin.v1.ResolveAnswer
-	10, // 5: postrider.plugin.v1.ResolveAnswer.failure:type_name -> postrider.plugin.v1.Failure
-	16, // 6: postrider.plugin.v1.NotifyRequests.requests:type_name -> postrider.plugin.v1.NotifyRequest
-	18, // 7: postrider.plugin.v1.NotifyAnswers.answers:type_name -> postrider.plugin.v1.NotifyAnswer
-	19, // 8: postrider.plugin.v1.NotifyAnswer.outcome:type_name -> postrider.plugin.v1.Outcome
-	10, // 9: postrider.plugin.v1.NotifyAnswer.failure:type_name -> postrider.plugin.v1.Failure
-	2,  // 10: postrider.plugin.v1.Outcome.status:type_name -> postrider.plugin.v1.Outcome.Status
-	3,  // 11: postrider.plugin.v1.Plugin.Describe:input_type -> postrider.plugin.v1.DescribeRequest
-	6,  // 12: postrider.plugin.v1.Plugin.Configure:input_type -> postrider.plugin.v1.ConfigureRequest
-	8,  // 13: postrider.plugin.v1.Plugin.Check:input_type -> postrider.plugin.v1.CheckRequest
-	11, // 14: postrider.plugin.v1.Resolver.Resolve:input_type -> postrider.plugin.v1.ResolveRequests
-	15, // 15: postrider.plugin.v1.Notifier.Notify:input_type -> postrider.plugin.v1.NotifyRequests
-	4,  // 16: postrider.plugin.v1.Plugin.Describe:output_type -> postrider.plugin.v1.DescribeResponse
-	7,  // 17: postrider.plugin.v1.Plugin.Configure:output_type -> postrider.plugin.v1.ConfigureResponse
-	9,  // 18: postrider.plugin.v1.Plugin.Check:output_type -> postrider.plugin.v1.CheckResponse
-	13, // 19: postrider.plugin.v1.Resolver.Resolve:output_type -> postrider.plugin.v1.ResolveAnswers
-	17, // 20: postrider.plugin.v1.Notifier.Notify:output_type -> postrider.plugin.v1.NotifyAnswers
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	5,  // 2: postrider.plugin.v1.ConfigureResponse.services:type_name -> postrider.plugin.v1.Service
+	1,  // 3: postrider.plugin.v1.Failure.kind:type_name -> postrider.plugin.v1.Failure.Kind
+	12, // 4: postrider.plugin.v1.ResolveRequests.requests:type_name -> postrider.plugin.v1.ResolveRequest
+	14, // 5: postrider.plugin.v1.ResolveAnswers.answers:type_name -> postrider.plugin.v1.ResolveAnswer
+	10, // 6: postrider.plugin.v1.ResolveAnswer.failure:type_name -> postrider.plugin.v1.Failure
+	16, // 7: postrider.plugin.v1.NotifyRequests.requests:type_name -> postrider.plugin.v1.NotifyRequest
+	18, // 8: postrider.plugin.v1.NotifyAnswers.answers:type_name -> postrider.plugin.v1.NotifyAnswer
+	19, // 9: postrider.plugin.v1.NotifyAnswer.outcome:type_name -> postrider.plugin.v1.Outcome
+	10, // 10: postrider.plugin.v1.NotifyAnswer.failure:type_name -> postrider.plugin.v1.Failure
+	2,  // 11: postrider.plugin.v1.Outcome.status:type_name -> postrider.plugin.v1.Outcome.Status
+	3,  // 12: postrider.plugin.v1.Plugin.Describe:input_type -> postrider.plugin.v1.DescribeRequest
+	6,  // 13: postrider.plugin.v1.Plugin.Configure:input_type -> postrider.plugin.v1.ConfigureRequest
+	8,  // 14: postrider.plugin.v1.Plugin.Check:input_type -> postrider.plugin.v1.CheckRequest
+	11, // 15: postrider.plugin.v1.Resolver.Resolve:input_type -> postrider.plugin.v1.ResolveRequests
+	15, // 16: postrider.plugin.v1.Notifier.Notify:input_type -> postrider.plugin.v1.NotifyRequests
+	4,  // 17: postrider.plugin.v1.Plugin.Describe:output_type -> postrider.plugin.v1.DescribeResponse
+	7,  // 18: postrider.plugin.v1.Plugin.Configure:output_type -> postrider.plugin.v1.ConfigureResponse
+	9,  // 19: postrider.plugin.v1.Plugin.Check:output_type -> postrider.plugin.v1.CheckResponse
+	13, // 20: postrider.plugin.v1.Resolver.Resolve:output_type -> postrider.plugin.v1.ResolveAnswers
+	17, // 21: postrider.plugin.v1.Notifier.Notify:output_type -> postrider.plugin.v1.NotifyAnswers
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }

@@ -44,17 +44,24 @@ func descriptionFrom(r *pluginv1.DescribeResponse) (Description, error) {
 	if err := checkSchema("settings", d.SettingsSchema); err != nil {
 		return d, err
 	}
-	for _, s := range r.GetServices() {
+	var err error
+	d.Services, err = servicesFrom(r.GetServices())
+	return d, err
+}
+
+// servicesFrom reads the services that a resolver offers.
+func servicesFrom(list []*pluginv1.Service) (services []Service, err error) {
+	for _, s := range list {
 		service := Service{Class: s.GetClass(), Method: s.GetMethod(), Description: s.GetDescription(), Arguments: s.GetArgumentsSchema()}
 		if service.Class == "" || service.Method == "" {
-			return d, fmt.Errorf("it offers a service with the class %q and the method %q: both must say something", service.Class, service.Method)
+			return nil, fmt.Errorf("it offers a service with the class %q and the method %q: both must say something", service.Class, service.Method)
 		}
 		if err := checkSchema(service.Class+"::"+service.Method, service.Arguments); err != nil {
-			return d, err
+			return nil, err
 		}
-		d.Services = append(d.Services, service)
+		services = append(services, service)
 	}
-	return d, nil
+	return services, nil
 }
 
 func checkSchema(of string, raw []byte) error {

@@ -44,6 +44,17 @@ func TestEveryFieldOfADescriptionCrosses(t *testing.T) {
 	wantAllFieldsSent(t, described().GetServices()[0])
 }
 
+func TestAConfiguredServiceThatMakesNoSenseIsAnError(t *testing.T) {
+	for want, s := range map[string]*pluginv1.Service{
+		`the class "" and the method "m"`:  {Method: "m"},
+		"the schema of its C::m is not a ": {Class: "C", Method: "m", ArgumentsSchema: []byte(`{`)},
+	} {
+		if _, err := servicesFrom([]*pluginv1.Service{s}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+}
+
 // wantAllFieldsSet fails when a field was added that nobody fills in yet.
 func wantAllFieldsSet(t *testing.T, value any) {
 	t.Helper()

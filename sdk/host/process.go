@@ -22,7 +22,7 @@ const healthTimeout = 10 * time.Second
 // Process is one running plugin. Its methods are safe for concurrent use.
 type Process struct {
 	config      Config
-	description Description
+	description Description // of Describe: never changed
 	plugin      pluginv1.PluginClient
 	resolves    *exchange[*pluginv1.ResolveRequest, *pluginv1.ResolveAnswer] // of a resolver
 	notifies    *exchange[*pluginv1.NotifyRequest, *pluginv1.NotifyAnswer]   // of a notifier
@@ -32,14 +32,21 @@ type Process struct {
 	kill      func() // ends the plugin at once
 	terminate func() // asks it to end
 
-	mu      sync.Mutex
-	stopped bool  // Close or Kill asked for the end
-	reason  error // why it ended
-	done    chan struct{}
+	mu       sync.Mutex
+	services []Service // that its configuration brought
+	stopped  bool      // Close or Kill asked for the end
+	reason   error     // why it ended
+	done     chan struct{}
 }
 
-// Description returns what the plugin said of itself.
-func (p *Process) Description() Description { return p.description }
+// Description returns what the plugin said of itself. Once it is configured, the services that its configuration brought are among its services.
+func (p *Process) Description() Description {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.description
+	d.Services = append(d.Services[:len(d.Services):len(d.Services)], p.services...)
+	return d
+}
 
 // PID returns the process's id; 0 if it was not launched but attached to.
 func (p *Process) PID() int { return p.pid }
@@ -72,6 +79,16 @@ func (p *Process) Configure(ctx context.Context, configuration json.RawMessage, 
 	if r.GetRefusal() != "" {
 		return &ConfigurationError{Plugin: p.description.Name, Key: r.GetKey(), What: r.GetRefusal()}
 	}
+	services, err := servicesFrom(r.GetServices())
+	if err != nil {
+		return fmt.Errorf("plugin %s: Configure: %w", p.description.Name, err)
+	}
+	if len(services) > 0 && p.description.Role != RoleResolver {
+		return fmt.Errorf("plugin %s: Configure: it is a %s, and answers with services", p.description.Name, p.description.Role)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.services = services
 	return nil
 }
 

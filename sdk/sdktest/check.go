@@ -45,8 +45,13 @@ func CheckResolver(t *testing.T, c ResolverCheck) {
 		t.Fatal("CheckResolver needs a call that succeeds")
 	}
 	t.Run("describes itself", func(t *testing.T) {
-		d := c.Start(t).Description()
-		checkDescription(t, d, host.RoleResolver)
+		p := c.Start(t)
+		checkDescription(t, p.Description(), host.RoleResolver)
+		if err := p.Configure(t.Context(), c.Configuration); err != nil { // which may bring services
+			t.Fatal(err)
+		}
+		d := p.Description()
+		checkServices(t, d.Services)
 		for _, call := range c.Calls {
 			if _, ok := serviceOf(d, call); !ok {
 				t.Errorf("it doesn't describe %s::%s, which it is called with here", call.Class, call.Method)

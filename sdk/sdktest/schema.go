@@ -32,10 +32,14 @@ func checkDescription(t *testing.T, d host.Description, role string) {
 	}
 	checkSchema(t, "the configuration", d.ConfigSchema)
 	checkSchema(t, "the settings", d.SettingsSchema)
-	if role == host.RoleResolver && len(d.Services) == 0 {
-		t.Error("it offers no service")
+}
+
+func checkServices(t *testing.T, services []host.Service) {
+	t.Helper()
+	if len(services) == 0 {
+		t.Error("it offers no service, even with its configuration")
 	}
-	for _, s := range d.Services {
+	for _, s := range services {
 		checkSchema(t, s.Class+"::"+s.Method, s.Arguments)
 	}
 }
