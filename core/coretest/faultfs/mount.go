@@ -45,8 +45,7 @@ func Mount(dir, point string) (*FS, error) {
 		return nil, err
 	}
 	root := &fs.LoopbackRoot{Path: dir, Dev: uint64(st.Dev)} //nolint:unconvert // the types differ between systems
-	root.NewNode = func(*fs.LoopbackRoot, *fs.Inode, string, *syscall.Stat_t) fs.InodeEmbedder { return f.node(root) }
-	root.RootNode = f.node(root)
+	root.RootNode = &node{&fs.LoopbackNode{RootData: root}, f}
 	options := &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "faultfs", Name: "faultfs"}}
 	if f.server, err = fs.Mount(point, root.RootNode, options); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", point, err)

@@ -14,12 +14,13 @@ import (
 
 // node is a file or a directory. What changes it goes through the FS; everything else is the real file system's.
 type node struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	f *FS
 }
 
-func (f *FS) node(root *fs.LoopbackRoot) *node {
-	return &node{LoopbackNode: fs.LoopbackNode{RootData: root}, f: f}
+// WrapChild makes a node of what the real file system found or made.
+func (n *node) WrapChild(_ context.Context, child fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{child.(*fs.LoopbackNode), n.f}
 }
 
 // real returns the path of a child, or with "" of the node itself, in the real directory.
@@ -98,7 +99,7 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 	if errno := n.f.change(); errno != 0 {
 		return nil, errno
 	}
-	inode, errno := n.LoopbackNode.Link(ctx, &target.(*node).LoopbackNode, name, out)
+	inode, errno := n.LoopbackNode.Link(ctx, target.(*node).LoopbackNode, name, out)
 	if errno == 0 {
 		n.f.made(n.real(""), name)
 	}
@@ -135,7 +136,7 @@ func (n *node) Rename(ctx context.Context, name string, parent fs.InodeEmbedder,
 			return fs.ToErrno(err)
 		}
 	}
-	errno := n.LoopbackNode.Rename(ctx, name, &to.LoopbackNode, newName, flags)
+	errno := n.LoopbackNode.Rename(ctx, name, to.LoopbackNode, newName, flags)
 	if errno == 0 {
 		n.f.renamed(n.real(name), to.real(newName), replaced)
 	}
