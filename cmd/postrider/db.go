@@ -17,13 +17,14 @@ import (
 func (a *app) db() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "db",
-		Short: "Check the database while no daemon runs",
-		Long: `Look into the embedded database of a data directory. These commands open the file themselves, so the daemon must be stopped;
-while it runs, queue, delivery and dead-letter ask it.`,
-		Example: `  postrider db check
-  postrider db stats --data-dir /var/lib/postrider`,
+		Short: "Back up, restore and check the database",
+		Long: `Look after the embedded database of a data directory. backup works while the daemon runs, and without it; the others open the file
+themselves, so the daemon must be stopped. While it runs, queue, delivery and dead-letter tell what is in the database.`,
+		Example: `  postrider db backup /srv/backups/postrider-monday.db
+  postrider db restore /srv/backups/postrider-monday.db
+  postrider db check --data-dir /var/lib/postrider`,
 	}
-	c.AddCommand(a.dbCheck(), a.dbStats())
+	c.AddCommand(a.dbBackup(), a.dbRestore(), a.dbCheck(), a.dbStats())
 	return c
 }
 

@@ -160,7 +160,7 @@ func TestServeRunsUntilItIsToldToStopAndLeavesASoundDatabase(t *testing.T) {
 	if held.status != exitError {
 		t.Errorf("db check beside a daemon: got exit status %d, want %d", held.status, exitError)
 	}
-	contains(t, held.stderr, "a daemon uses it: stop it first")
+	contains(t, held.stderr, "a daemon uses the database: stop it")
 
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -335,7 +335,7 @@ func TestAFileThatADaemonUsesIsNotInspected(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postrider.db")
 	opened(t, Config{Path: path})
 	_, err := Inspect(path)
-	wantError(t, err, path, "a daemon uses it", "stop it first")
+	wantError(t, err, path, "a daemon uses the database", "stop it")
 }
 
 func TestListsLeaveOutWhatIsDamagedAndSayThat(t *testing.T) {

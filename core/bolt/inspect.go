@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"go.etcd.io/bbolt"
 )
+
+// ErrInUse says that the file is a running daemon's.
+var ErrInUse = errors.New("a daemon uses the database")
 
 // Inspection looks at a file that no daemon uses. It writes nothing, and no daemon can start on the file until it is closed.
 type Inspection struct {
@@ -20,7 +24,7 @@ type Inspection struct {
 func Inspect(path string) (*Inspection, error) {
 	file, used, err := openSound(path)
 	if busy := (*inUse)(nil); errors.As(err, &busy) {
-		return nil, fmt.Errorf("%s cannot be inspected while a daemon uses it: stop it first", path)
+		return nil, fmt.Errorf("%w: stop it before you look into %s", ErrInUse, path)
 	}
 	if err != nil {
 		return nil, err
@@ -38,6 +42,15 @@ func (i *Inspection) view(f func(tx *bbolt.Tx) error) error {
 
 // Close closes the file. Closing twice is fine.
 func (i *Inspection) Close() error { return i.file.Close() }
+
+// WriteTo writes the whole file to w.
+func (i *Inspection) WriteTo(w io.Writer) (n int64, err error) {
+	err = i.view(func(tx *bbolt.Tx) error {
+		n, err = tx.WriteTo(w)
+		return err
+	})
+	return n, err
+}
 
 // Stats is what the file holds.
 type Stats struct {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -63,6 +64,11 @@ type Plugins interface {
 	CheckSubscriber(s core.Subscriber) error                        // its notifier, url and settings
 }
 
+// Backups copies the database while work goes on.
+type Backups interface {
+	Snapshot(ctx context.Context) (content io.ReadCloser, size int64, err error) // from its beginning; whoever asks closes it
+}
+
 // Config is what the API stands on. All of it is required, except what says otherwise.
 type Config struct {
 	Token       string // the admin's bearer token; "" lets nobody in
@@ -74,6 +80,7 @@ type Config struct {
 	Replayer    Replayer
 	Catalog     Catalog
 	Plugins     Plugins
+	Backups     Backups
 	Unready     func() []string // why the daemon can't do its work now, for people; empty: it can. nil: it always can
 	Logger      hclog.Logger    // nil: no log
 }
@@ -123,6 +130,7 @@ func New(c Config) http.Handler {
 	a.route("/v1/services", methods{http.MethodGet: a.listServices})
 	a.route("/v1/plugins", methods{http.MethodGet: a.listPlugins})
 	a.route("/v1/queues", methods{http.MethodGet: a.listQueues})
+	a.route("/v1/backup", methods{http.MethodGet: a.backup})
 	a.route(healthPath, methods{http.MethodGet: a.health})
 	a.route(readyPath, methods{http.MethodGet: a.ready})
 

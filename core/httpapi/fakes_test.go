@@ -65,6 +65,12 @@ type store struct {
 
 var testTime = time.Date(2026, 11, 23, 15, 36, 26, 120_000_000, time.UTC)
 
+const snapshot = "the database as it is"
+
+func (s *store) Snapshot(context.Context) (io.ReadCloser, int64, error) {
+	return io.NopCloser(strings.NewReader(snapshot)), int64(len(snapshot)), nil
+}
+
 func (s *store) CreateSubscriber(_ context.Context, sub core.Subscriber) (core.Subscriber, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -249,7 +255,7 @@ func newDaemon() *daemon {
 	d := &daemon{queue: &queue{events: map[core.EventID]core.Event{}}, store: &store{records: map[core.EventID]core.EventRecord{}}}
 	d.handler = httpapi.New(httpapi.Config{
 		Token: adminToken, BodyLimit: 4096,
-		Queue: d.queue, Subscribers: d.store, Log: d.store, DeadLetters: d.store, Replayer: d.store,
+		Queue: d.queue, Subscribers: d.store, Log: d.store, DeadLetters: d.store, Replayer: d.store, Backups: d.store,
 		Catalog: catalog{
 			{Name: "sales.order.created", Service: orders, Source: "webhooks.yaml:2"},
 			{Name: "stock.item.changed", Fresh: true, Source: "webhooks.yaml:4"},

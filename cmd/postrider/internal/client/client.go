@@ -70,19 +70,48 @@ type Request struct {
 // Call sends r and decodes the answer into result, which may be nil. An answer that is no success is an error: the daemon's
 // [*httpapi.Problem] is in its chain.
 func (c *Client) Call(ctx context.Context, r Request, result any) error {
+	answer, err := c.send(ctx, c.http, r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if result == nil || answer.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
+		return fmt.Errorf("the answer of %s to %s %s can't be read: %w", c.address, r.Method, answer.Request.URL.Path, err)
+	}
+	return nil
+}
+
+// Download sends r and copies the answer to w, for as long as that takes. An answer that is cut off is an error.
+func (c *Client) Download(ctx context.Context, r Request, w io.Writer) error {
+	answer, err := c.send(ctx, &http.Client{}, r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if n, err := io.Copy(w, answer.Body); err != nil {
+		return fmt.Errorf("the answer of %s was cut off after %d bytes: %w", c.address, n, err)
+	}
+	return nil
+}
+
+// send sends r through by. The answer is a success, and the caller's to close.
+func (c *Client) send(ctx context.Context, by *http.Client, r Request) (*http.Response, error) {
 	target := c.address.JoinPath(escape(r.Path)...)
 	target.RawQuery = r.Query.Encode()
 	var body io.Reader
 	if r.Body != nil {
 		content, err := json.Marshal(r.Body)
 		if err != nil {
-			return fmt.Errorf("encode the request: %w", err)
+			return nil, fmt.Errorf("encode the request: %w", err)
 		}
 		body = bytes.NewReader(content)
 	}
 	request, err := http.NewRequestWithContext(ctx, r.Method, target.String(), body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -91,21 +120,15 @@ func (c *Client) Call(ctx context.Context, r Request, result any) error {
 	if c.config.Token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.config.Token)
 	}
-	answer, err := c.http.Do(request)
+	answer, err := by.Do(request)
 	if err != nil {
-		return c.unreachable(ctx, err)
+		return nil, c.unreachable(ctx, err)
 	}
-	defer answer.Body.Close()
 	if answer.StatusCode/100 != 2 {
-		return c.refused(answer)
+		defer answer.Body.Close()
+		return nil, c.refused(answer)
 	}
-	if result == nil || answer.StatusCode == http.StatusNoContent {
-		return nil
-	}
-	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
-		return fmt.Errorf("the answer of %s to %s %s can't be read: %w", c.address, r.Method, target.Path, err)
-	}
-	return nil
+	return answer, nil
 }
 
 func escape(parts []string) []string {
