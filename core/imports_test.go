@@ -41,16 +41,18 @@ var mayImport = map[string][]string{
 	"core/spelling":   {},
 	"core/strictyaml": {"core/spelling"},
 	"core/config":     {"core", "core/retry", "core/spelling", "core/strictyaml"},
+	"core/eventjson":  {"core"},
 	"core/definition": {"core", "core/spelling", "core/strictyaml"},
 	"core/dispatch":   {"core", "core/crew", "core/retry"},
 	"core/bolt":       {"core", "core/crew"},
 	"core/pluginhost": {"core", "core/spelling", "sdk"},
-	"core/httpapi":    {"core", "core/retry", "core/spelling"},
+	"core/httpapi":    {"core", "core/eventjson", "core/retry", "core/spelling"},
+	"core/rabbitmq":   {"core", "core/crew", "core/eventjson"},
 	"core/coretest":   {"core"},
 }
 
 // standardOnly lists the folders that import the standard library alone.
-var standardOnly = []string{"core", "core/crew", "core/retry", "core/spelling"}
+var standardOnly = []string{"core", "core/crew", "core/eventjson", "core/retry", "core/spelling"}
 
 // reserved says which folders alone may import a library.
 var reserved = map[string][]string{

@@ -8,9 +8,9 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/eventjson"
 )
 
 // Header values that are set on many answers; shared, so never to be appended to.
@@ -71,32 +71,10 @@ func checkContentType(header string) error {
 
 // checkJSON refuses what is no JSON text of RFC 8259, and says where.
 func checkJSON(body []byte) error {
-	if json.Valid(body) && utf8.Valid(body) {
-		return nil
+	if fault := eventjson.Fault(body); fault != "" {
+		return problemf(http.StatusBadRequest, "the body is %s", fault)
 	}
-	if len(bytes.TrimSpace(body)) == 0 {
-		return problemf(http.StatusBadRequest, "the body is empty: send JSON")
-	}
-	var parsed any
-	err := json.Unmarshal(body, &parsed)
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return problemf(http.StatusBadRequest, "the body is not JSON: %s, at offset %d", syntax, syntax.Offset)
-	}
-	if err != nil {
-		return problemf(http.StatusBadRequest, "the body is not JSON: %s", err)
-	}
-	return problemf(http.StatusBadRequest, "the body is not JSON: it is not encoded in UTF-8, at offset %d", invalidUTF8(body))
-}
-
-func invalidUTF8(text []byte) int {
-	for offset := 0; offset < len(text); {
-		r, size := utf8.DecodeRune(text[offset:])
-		if r == utf8.RuneError && size == 1 {
-			return offset
-		}
-		offset += size
-	}
-	return len(text)
+	return nil
 }
 
 // decode reads the body into v. A member that v doesn't know is refused: it may be a typing error that would change what is meant.

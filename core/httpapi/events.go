@@ -14,6 +14,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/eventjson"
 )
 
 // maxPublishErrors is how many mistakes in a batch are told at once.
@@ -28,7 +29,7 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	key := idempotencyKey(r.Header)
-	switch start := skipSpace(body, 0); body[start] {
+	switch start := eventjson.SkipSpace(body, 0); body[start] {
 	case '{':
 		return a.publishOne(w, r, publication{body: body[start:], key: key, accepted: now})
 	case '[':
@@ -68,7 +69,7 @@ func (a *api) publishBatch(w http.ResponseWriter, r *http.Request, body []byte, 
 	var out []core.Outgoing // each id once
 	var problem Problem     // all that is wrong
 	known := map[core.EventID]core.Event{}
-	for element := range elements(body) {
+	for element := range eventjson.Elements(body) {
 		index := len(events)
 		event, err := a.readBatched(element, now)
 		if err != nil {
@@ -143,27 +144,27 @@ type publication struct {
 
 // readEvent reads and checks an event. Its arguments are a part of the body.
 func (a *api) readEvent(p publication) (core.Event, error) {
-	given, err := readEnvelope(p.body)
+	given, err := eventjson.Read(p.body)
 	if err != nil {
 		return core.Event{}, err
 	}
-	event := core.Event{ID: core.EventID(given.id), Name: given.name, Arguments: given.arguments, Accepted: p.accepted}
+	event := core.Event{ID: core.EventID(given.ID), Name: given.Name, Arguments: given.Arguments, Accepted: p.accepted}
 	switch {
 	case event.ID == "" && p.key == "":
 		event.ID = core.EventID("evt_" + ulid.Make().String())
 	case event.ID == "":
 		event.ID = core.EventID(p.key)
-	case p.key != "" && given.id != p.key:
-		return core.Event{}, core.Invalidf("Idempotency-Key", "the Idempotency-Key is another than the event's id %q: send one of them, or the same", given.id)
+	case p.key != "" && given.ID != p.key:
+		return core.Event{}, core.Invalidf("Idempotency-Key", "the Idempotency-Key is another than the event's id %q: send one of them, or the same", given.ID)
 	}
-	if given.id != "" || p.key != "" {
+	if given.ID != "" || p.key != "" {
 		if err := event.ID.Check(); err != nil {
 			return core.Event{}, err
 		}
 	}
 	webhook, ok := a.Catalog.Webhook(event.Name)
 	if !ok {
-		return core.Event{}, a.unknownWebhook(given.nameMember, event.Name)
+		return core.Event{}, a.unknownWebhook(given.NameMember, event.Name)
 	}
 	if !webhook.Service.IsZero() {
 		if err := a.Plugins.CheckArguments(webhook.Service, event.Arguments); err != nil {

@@ -1,4 +1,4 @@
-package httpapi
+package eventjson
 
 import (
 	"encoding/json"
@@ -6,26 +6,28 @@ import (
 	"github.com/postrider/postrider/core"
 )
 
-// envelope is what a publisher gave, as an [Event] or as a CloudEvent.
-type envelope struct {
-	id         string
-	name       string
-	nameMember string // which member gave the name: event or type
-	arguments  json.RawMessage
+// Envelope is what a publisher gave.
+type Envelope struct {
+	ID         string // "": none was given
+	Name       string
+	NameMember string          // which member gave the name: event or type
+	Arguments  json.RawMessage // a part of what was read
 }
 
-// noArguments stands for arguments that are left out.
-var noArguments = json.RawMessage("{}")
+// NoArguments stands for arguments that are left out. It is never to be written to.
+var NoArguments = json.RawMessage("{}")
 
-// readEnvelope reads a valid JSON object: an [Event], or, when it has a specversion, a CloudEvent in structured mode (CloudEvents 1.0, section 3.2
-// of its JSON format). A CloudEvent's type is the event's name, its data are the arguments, its id is the id; all else that it says is ignored.
-func readEnvelope(object []byte) (envelope, error) {
+// Read reads a valid JSON object that starts with "{": {"id","event","arguments"}, or, when it has a specversion, a CloudEvent in structured mode
+// (CloudEvents 1.0, section 3.2 of its JSON format). A CloudEvent's type is the event's name, its data are the arguments, its id is the id; all else
+// that it says is ignored. What is wrong is a [*core.Invalid]; the envelope then holds what was read before it. Whether id and name can be an event's
+// is the caller's to check.
+func Read(object []byte) (Envelope, error) {
 	m, err := readMembers(object)
 	if err != nil {
-		return envelope{}, err
+		return Envelope{}, err
 	}
 	name, arguments := m.event, m.arguments
-	given, argumentsMember := envelope{nameMember: "event"}, "arguments"
+	given, argumentsMember := Envelope{NameMember: "event"}, "arguments"
 	if m.specVersion == nil {
 		if stray := m.stray(); stray != "" {
 			return given, core.Invalidf(stray, "an event has no member %q: it has event, arguments and, if you like, id; "+
@@ -36,28 +38,28 @@ func readEnvelope(object []byte) (envelope, error) {
 			return given, err
 		}
 		name, arguments = m.kind, m.data
-		given.nameMember, argumentsMember = "type", "data"
+		given.NameMember, argumentsMember = "type", "data"
 	}
 
-	if given.id, err = stringOf("id", m.id); err != nil {
+	if given.ID, err = stringOf("id", m.id); err != nil {
 		return given, err
 	}
-	if m.id != nil && given.id == "" {
+	if m.id != nil && given.ID == "" {
 		return given, core.EventID("").Check()
 	}
-	if given.name, err = stringOf(given.nameMember, name); err != nil {
+	if given.Name, err = stringOf(given.NameMember, name); err != nil {
 		return given, err
 	}
 	if name == nil {
-		return given, core.Invalidf(given.nameMember, "the event has no %s, which names its webhook", given.nameMember)
+		return given, core.Invalidf(given.NameMember, "the event has no %s, which names its webhook", given.NameMember)
 	}
 	switch {
 	case arguments == nil:
-		given.arguments = noArguments
+		given.Arguments = NoArguments
 	case arguments[0] != '{':
 		return given, core.Invalidf(argumentsMember, "the %s of the event are not a JSON object of named arguments", argumentsMember)
 	default:
-		given.arguments = arguments
+		given.Arguments = arguments
 	}
 	return given, nil
 }
@@ -65,7 +67,7 @@ func readEnvelope(object []byte) (envelope, error) {
 // eventMembers are the members that an event may have, as they stand; nil: it has no such member.
 type eventMembers struct {
 	id                              []byte
-	event, arguments                []byte // of an [Event]
+	event, arguments                []byte // of a plain event
 	specVersion, kind, data, base64 []byte // of a CloudEvent
 	unknown                         string // one that is none of these
 }
@@ -107,7 +109,7 @@ func (m *eventMembers) called(name string) *[]byte {
 	return nil
 }
 
-// stray returns a member that an [Event] can't have, or "".
+// stray returns a member that a plain event can't have, or "".
 func (m *eventMembers) stray() string {
 	switch {
 	case m.kind != nil:

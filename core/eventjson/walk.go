@@ -1,4 +1,4 @@
-package httpapi
+package eventjson
 
 import (
 	"bytes"
@@ -7,47 +7,48 @@ import (
 )
 
 // What follows walks through JSON that is known to be valid, without decoding it: a published event is a small envelope around arguments that
-// only pass through. Checking and walking 1 KiB takes a quarter of the time of decoding it into an [Event] (12 µs) and copies nothing; and the
+// only pass through. Checking and walking 1 KiB takes a quarter of the time of decoding it into a struct (12 µs) and copies nothing; and the
 // caller can refuse unknown and repeated members.
 
 // members yields the members of object, which is valid JSON that starts with "{": each name without quotes and escapes, each value as it stands.
 func members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
-		i := skipSpace(object, 1)
+		i := SkipSpace(object, 1)
 		for object[i] != '}' {
 			if object[i] == ',' {
-				i = skipSpace(object, i+1)
+				i = SkipSpace(object, i+1)
 			}
 			end := endOfString(object, i)
 			name := unescape(object[i:end])
-			i = skipSpace(object, skipSpace(object, end)+1) // over the ":"
+			i = SkipSpace(object, SkipSpace(object, end)+1) // over the ":"
 			end = endOfValue(object, i)
 			if !yield(name, object[i:end:end]) {
 				return
 			}
-			i = skipSpace(object, end)
+			i = SkipSpace(object, end)
 		}
 	}
 }
 
-// elements yields the elements of array, which is valid JSON that starts with "[".
-func elements(array []byte) iter.Seq[[]byte] {
+// Elements yields the elements of array, which is valid JSON that starts with "[".
+func Elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func(value []byte) bool) {
-		i := skipSpace(array, 1)
+		i := SkipSpace(array, 1)
 		for array[i] != ']' {
 			if array[i] == ',' {
-				i = skipSpace(array, i+1)
+				i = SkipSpace(array, i+1)
 			}
 			end := endOfValue(array, i)
 			if !yield(array[i:end:end]) {
 				return
 			}
-			i = skipSpace(array, end)
+			i = SkipSpace(array, end)
 		}
 	}
 }
 
-func skipSpace(text []byte, i int) int {
+// SkipSpace returns where the JSON white space that begins at i ends.
+func SkipSpace(text []byte, i int) int {
 	for i < len(text) && (text[i] == ' ' || text[i] == '\n' || text[i] == '\t' || text[i] == '\r') {
 		i++
 	}

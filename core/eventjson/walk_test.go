@@ -1,4 +1,4 @@
-package httpapi
+package eventjson
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ func FuzzMembers(f *testing.F) {
 		if !json.Valid(text) {
 			return
 		}
-		text = text[skipSpace(text, 0):]
+		text = text[SkipSpace(text, 0):]
 		switch text[0] {
 		case '{':
 			var want map[string]json.RawMessage
@@ -45,7 +45,7 @@ func FuzzMembers(f *testing.F) {
 				return
 			}
 			i := 0
-			for value := range elements(text) {
+			for value := range Elements(text) {
 				if i >= len(want) || !bytes.Equal(value, want[i]) {
 					t.Fatalf("got element %d %q, want one of %q", i, value, want)
 				}
