@@ -22,6 +22,7 @@ type DeadLetter struct {
 	Died       time.Time
 	Attempts   []Attempt // filled in when one dead letter is read
 	Last       int       // number of the last attempt; 0: it was never tried
+	Original   []byte    // what came, byte for byte, where it could not be read; nil: it could
 }
 
 // DeadLetterFilter selects dead letters. Zero fields select everything.

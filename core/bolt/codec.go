@@ -169,7 +169,7 @@ type waiting struct {
 	attempt, first int
 	since          time.Time
 	due            int64  // milliseconds; 0: ready
-	life           uint64 // the process life that filed it
+	life           uint64 // the process life that filed it; elsewhere: another queue has it
 	lane           string
 }
 
@@ -222,7 +222,7 @@ func decodeAttempt(event core.EventID, key, value []byte) (core.Attempt, error) 
 }
 
 func encodeDeadLetter(l core.DeadLetter) encoder {
-	r := newEncoder(len(l.Event) + len(l.EventName) + len(l.Reason) + 48)
+	r := newEncoder(len(l.Event) + len(l.EventName) + len(l.Reason) + len(l.Original) + 56)
 	r.string(string(l.Kind))
 	r.string(string(l.Event))
 	r.string(l.EventName)
@@ -230,6 +230,9 @@ func encodeDeadLetter(l core.DeadLetter) encoder {
 	r.string(l.Reason)
 	r.milli(l.Died)
 	r.uint(uint64(l.Last))
+	if l.Original != nil {
+		r.bytes(l.Original)
+	}
 	return r
 }
 
@@ -241,6 +244,9 @@ func decodeDeadLetter(key, value []byte) (core.DeadLetter, error) {
 	l := core.DeadLetter{
 		ID: string(key), Kind: core.DeadLetterKind(d.string()), Event: core.EventID(d.string()), EventName: d.string(),
 		Subscriber: core.SubscriberID(d.uint()), Reason: d.string(), Died: d.milli(), Last: int(d.uint()),
+	}
+	if len(d.b) > 0 {
+		l.Original = d.bytes()
 	}
 	return l, d.end(bucketDead, key)
 }

@@ -58,8 +58,11 @@ func recordsSize(records []core.Record) int {
 	size := 0
 	for _, record := range records {
 		size += 256
-		if r, ok := record.(core.EventRecord); ok {
+		switch r := record.(type) {
+		case core.EventRecord:
 			size += len(r.Payload)
+		case core.DeadLetterRecord:
+			size += len(r.DeadLetter.Original)
 		}
 	}
 	return size

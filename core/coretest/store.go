@@ -73,6 +73,7 @@ func fieldsSurvive(t *testing.T, p Place) {
 	attempt := fullAttempt(t, e.ID)
 	letter := core.DeadLetter{
 		ID: "some-id", Kind: core.DeadDelivery, Event: e.ID, EventName: e.Name, Subscriber: 12, Reason: "too often", Died: someTime, Last: 7,
+		Original: []byte("{\xff"),
 	}
 	record := filled(t, core.EventRecord{Event: e, State: core.EventUnwanted, Payload: []byte("payload")})
 	if err := b.Append(t.Context(), record, core.AttemptRecord{Attempt: attempt}, core.DeadLetterRecord{DeadLetter: letter}); err != nil {

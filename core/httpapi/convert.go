@@ -132,6 +132,7 @@ func deadLetterOf(d core.DeadLetter) DeadLetter {
 		Reason:       d.Reason,
 		Died:         wireTime(d.Died),
 		Last:         d.Last,
+		Original:     d.Original,
 		Attempts:     attemptsOf(d.Attempts),
 	}
 	if d.Kind == core.DeadDelivery {

@@ -151,6 +151,7 @@ type DeadLetter struct {
 	Reason       string    `json:"reason"`
 	Died         time.Time `json:"died_at"`
 	Last         int       `json:"last_attempt"`       // its number; 0: it was never tried
+	Original     []byte    `json:"original,omitempty"` // what came and could not be read, in base64
 	Attempts     []Attempt `json:"attempts,omitempty"` // by number; left out of lists
 }
 
