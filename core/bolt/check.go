@@ -104,6 +104,9 @@ func (c *check) messages() {
 		if err != nil {
 			return err
 		}
+		if m.life == elsewhere {
+			return c.of(bucketOpen, k)
+		}
 		index, key := bucketReady, refOf(k).readyKey(m.lane)
 		if m.due != 0 {
 			index, key = bucketDue, refOf(k).dueKey(m.due)

@@ -152,16 +152,13 @@ func (c *consumer) drain(abandon func()) error {
 
 // handOver makes what takes the place of a message durable, and forgets the message, in one transaction.
 func (db *DB) handOver(c *claim, result core.Result) error {
-	next, size, err := db.prepare(result.Next)
+	next, size, err := db.prepareHandOver(result)
 	if err != nil {
-		return fmt.Errorf("what follows is refused: %w", err)
-	}
-	if err := checkRecords(result.Log); err != nil {
-		return fmt.Errorf("the log record is refused: %w", err)
+		return err
 	}
 	r := &request{
 		essential: true,
-		size:      size + recordsSize(result.Log),
+		size:      size,
 		apply: func(w *write) error {
 			if err := w.consume(c); err != nil {
 				return err
@@ -182,4 +179,16 @@ func (db *DB) handOver(c *claim, result core.Result) error {
 	}
 	db.notify(r.effects.subscribers)
 	return nil
+}
+
+// prepareHandOver checks and encodes what takes the place of a message, outside of any transaction.
+func (db *DB) prepareHandOver(result core.Result) (next []prepared, size int, err error) {
+	next, size, err = db.prepare(result.Next)
+	if err != nil {
+		return nil, 0, fmt.Errorf("what follows is refused: %w", err)
+	}
+	if err := checkRecords(result.Log); err != nil {
+		return nil, 0, fmt.Errorf("the log record is refused: %w", err)
+	}
+	return next, size + recordsSize(result.Log), nil
 }

@@ -4,6 +4,8 @@
 // reading at layout.go, which holds the whole file format; then committer.go, the one goroutine that writes; then lanes.go, which
 // decides what is handed over next, and consume.go, which hands it over.
 //
+// A DB can also be the store alone, of a queue that is elsewhere: elsewhere.go.
+//
 // What it promises:
 //
 //   - Nothing is acknowledged before it is fsynced. What arrives while a commit is under way is committed together by the next one.

@@ -154,9 +154,13 @@ func (w *write) file(r ref, m waiting) error {
 		if err := w.unindex(r, known); err != nil {
 			return err
 		}
-		if known.due != 0 {
+		switch {
+		case known.life == elsewhere: // nothing in memory is of it
+		case known.due != 0:
 			w.scheduled(r, -1)
-		} else if inPlace = known.lane == m.lane && m.due == 0; !inPlace {
+		case known.lane == m.lane && m.due == 0:
+			inPlace = true
+		default:
 			w.effects.dropped = append(w.effects.dropped, entry{known.lane, r})
 		}
 	}
@@ -178,7 +182,10 @@ func (w *write) file(r ref, m waiting) error {
 }
 
 func (w *write) unindex(r ref, m waiting) error {
-	if m.due != 0 {
+	switch {
+	case m.life == elsewhere:
+		return nil
+	case m.due != 0:
 		return w.remove(w.due, r.dueKey(m.due))
 	}
 	return w.remove(w.ready, r.readyKey(m.lane))
@@ -217,26 +224,31 @@ func (w *write) consume(c *claim) error {
 // publish files a message that comes from outside: an event that is known already is a repeat, and dropped. The one exception is an
 // event that died before its first attempt: a replay of it is numbered 1, too.
 func (w *write) publish(o prepared) error {
-	if o.record.b != nil && o.message.Attempt <= 1 {
-		seq, err := w.seqOf(o.message.Event)
-		if err != nil {
-			return err
-		}
-		if seq != 0 {
-			key := []byte(o.message.Event)
-			value := w.dead.Get(key)
-			if value == nil {
-				return nil
-			}
-			if l, err := decodeDeadLetter(key, value); err != nil || l.Last > 0 {
-				return err
-			}
-		}
+	if repeated, err := w.isRepeat(o); repeated || err != nil {
+		return err
 	}
 	if err := w.replay(o.message); err != nil {
 		return err
 	}
 	return w.follow(o)
+}
+
+// isRepeat reports whether o is the first publish of an event that is known already, and no replay.
+func (w *write) isRepeat(o prepared) (bool, error) {
+	if o.record.b == nil || o.message.Attempt > 1 {
+		return false, nil
+	}
+	seq, err := w.seqOf(o.message.Event)
+	if err != nil || seq == 0 {
+		return false, err
+	}
+	key := []byte(o.message.Event)
+	value := w.dead.Get(key)
+	if value == nil {
+		return true, nil
+	}
+	l, err := decodeDeadLetter(key, value)
+	return l.Last > 0, err
 }
 
 // replay takes away the dead letter that m brings back to work; one of a later attempt stays.
