@@ -68,7 +68,8 @@ type Lanes struct {
 
 // Limits bounds what the API takes.
 type Limits struct {
-	Body int64 // bytes of a request's body
+	Body    int64 // bytes of a request's body
+	Backlog int   // events and deliveries that may be ready to be worked at; 0: no limit
 }
 
 // Timeouts bounds how long things may take.

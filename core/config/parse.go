@@ -136,15 +136,16 @@ func parseReachable(in input) (string, error) {
 	return text, nil
 }
 
-func parseCount(most int) func(input) (int, error) {
+// parseCount reads a whole number from least to most.
+func parseCount(least, most int) func(input) (int, error) {
 	return func(in input) (int, error) {
 		text, err := in.Text()
 		if err != nil {
 			return 0, err
 		}
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > most {
-			return 0, in.Errorf("%q is out of bounds: it must be a whole number from 1 to %d", text, most)
+		if err != nil || n < least || n > most {
+			return 0, in.Errorf("%q is out of bounds: it must be a whole number from %d to %d", text, least, most)
 		}
 		return n, nil
 	}

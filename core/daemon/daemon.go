@@ -89,7 +89,7 @@ func New(c config.Config, log hclog.Logger) (_ *Daemon, err error) {
 		AttemptTimeout: c.Timeouts.Attempt, ResolveTimeout: c.Timeouts.Resolve,
 	})
 	handler := httpapi.New(httpapi.Config{
-		Token: token, BodyLimit: c.Limits.Body, Queue: d.db, Subscribers: d.db, Log: d.db, DeadLetters: d.db, Replayer: d.engine,
+		Token: token, BodyLimit: c.Limits.Body, BacklogLimit: c.Limits.Backlog, Queue: d.db, Subscribers: d.db, Log: d.db, DeadLetters: d.db, Replayer: d.engine,
 		Catalog: d.webhooks, Plugins: d.plugins, Backups: d.db, Unready: d.unready, Logger: log.Named("api"),
 	})
 	if d.listener, err = net.Listen("tcp", c.Listen); err != nil {

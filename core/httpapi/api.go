@@ -71,18 +71,19 @@ type Backups interface {
 
 // Config is what the API stands on. All of it is required, except what says otherwise.
 type Config struct {
-	Token       string // the admin's bearer token; "" lets nobody in
-	BodyLimit   int64  // bytes of a request's body; 0: DefaultBodyLimit
-	Queue       Queue
-	Subscribers Subscribers
-	Log         Log
-	DeadLetters DeadLetters
-	Replayer    Replayer
-	Catalog     Catalog
-	Plugins     Plugins
-	Backups     Backups
-	Unready     func() []string // why the daemon can't do its work now, for people; empty: it can. nil: it always can
-	Logger      hclog.Logger    // nil: no log
+	Token        string // the admin's bearer token; "" lets nobody in
+	BodyLimit    int64  // bytes of a request's body; 0: DefaultBodyLimit
+	BacklogLimit int    // messages that may be ready in the queue before no more is taken; 0: no limit
+	Queue        Queue
+	Subscribers  Subscribers
+	Log          Log
+	DeadLetters  DeadLetters
+	Replayer     Replayer
+	Catalog      Catalog
+	Plugins      Plugins
+	Backups      Backups
+	Unready      func() []string // why the daemon can't do its work now, for people; empty: it can. nil: it always can
+	Logger       hclog.Logger    // nil: no log
 }
 
 // DefaultBodyLimit is how long a request's body may be where the configuration doesn't say, in bytes.
@@ -90,8 +91,9 @@ const DefaultBodyLimit = 1 << 20
 
 type api struct {
 	Config
-	admin  credential
-	router *mux.Router
+	admin   credential
+	backlog *backlog
+	router  *mux.Router
 }
 
 // New returns the API. It keeps no state of its own and starts nothing.
@@ -105,7 +107,7 @@ func New(c Config) http.Handler {
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}
-	a := &api{Config: c, admin: newCredential(c.Token)}
+	a := &api{Config: c, admin: newCredential(c.Token), backlog: newBacklog(c.Queue, c.BacklogLimit)}
 	// Ids may hold any printable character, also a "/": it comes escaped, and only the escaped path keeps it apart.
 	a.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
 	a.router.NotFoundHandler = http.HandlerFunc(a.notFound)

@@ -23,6 +23,9 @@ const maxPublishErrors = 20
 // publish takes one event, an array of them, or CloudEvents in the place of either, and answers 202 once all are durable. Repeating a publish
 // under the same id, byte for byte the same event, changes nothing and gets the same answer.
 func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
+	if err := a.backlog.admit(r.Context()); err != nil {
+		return err
+	}
 	body, err := a.readBody(w, r)
 	if err != nil {
 		return err

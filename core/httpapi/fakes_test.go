@@ -251,9 +251,9 @@ type daemon struct {
 	handler http.Handler
 }
 
-func newDaemon() *daemon {
+func newDaemon(change ...func(*httpapi.Config)) *daemon {
 	d := &daemon{queue: &queue{events: map[core.EventID]core.Event{}}, store: &store{records: map[core.EventID]core.EventRecord{}}}
-	d.handler = httpapi.New(httpapi.Config{
+	config := httpapi.Config{
 		Token: adminToken, BodyLimit: 4096,
 		Queue: d.queue, Subscribers: d.store, Log: d.store, DeadLetters: d.store, Replayer: d.store, Backups: d.store,
 		Catalog: catalog{
@@ -263,7 +263,11 @@ func newDaemon() *daemon {
 		},
 		Plugins: plugins{},
 		Unready: func() []string { return d.reasons },
-	})
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	d.handler = httpapi.New(config)
 	return d
 }
 

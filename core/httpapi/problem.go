@@ -26,7 +26,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch p.Status {
 	case http.StatusInternalServerError:
 		a.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	writeProblem(w, p)
