@@ -7,6 +7,9 @@ CODE  := cmd core examples plugins proto sdk
 CGO   := $(shell $(GO) env CGO_ENABLED)
 RACE  := $(if $(filter 1,$(CGO)),-race,)
 
+# The suites that inject faults; the same run in make test, shorter.
+CHAOS := NothingIsLost|PowerFails|Sync|FullDisk|Network|Overload|Idle
+
 .DEFAULT_GOAL := help
 .PHONY: help build run test chaos check bench generate format vet staticcheck fresh tidy imports race-notice
 
@@ -28,9 +31,12 @@ test: race-notice ## all tests, with the race detector where a C compiler is
 	@.ci/services install
 	@status=0; $(GO) test $(RACE) -count=1 -timeout 10m ./... || status=$$?; .ci/services missing && exit $$status
 
-chaos: ## the crash tests at full length: processes killed and power cut under load, and nothing may be lost
-	POSTRIDER_KILLS=10 POSTRIDER_EVENTS=20000 $(GO) test -count=1 -v -run NothingIsLost ./cmd/postrider/endtoend
-	POSTRIDER_CUTS=200 $(GO) test -count=1 -v -run 'PowerFails|FailingSync' ./core/bolt
+chaos: ## the crash suites at full length, and one table of what was injected, accepted, lost; takes about 15 minutes
+	@table=$$(mktemp) && status=0 && \
+	POSTRIDER_CHAOS_TABLE=$$table POSTRIDER_KILLS=200 POSTRIDER_EVENTS=50000 POSTRIDER_CUTS=200 POSTRIDER_SECONDS=300 POSTRIDER_CONNECTIONS=10000 \
+	$(GO) test -count=1 -timeout 60m -run '$(CHAOS)' ./core/bolt ./cmd/postrider/endtoend || status=$$?; \
+	echo; echo '| faults | events accepted | lost | duplicated | attempts burnt | back at work after |'; echo '|---|---|---|---|---|---|'; \
+	cat $$table; rm -f $$table; exit $$status
 
 check: format vet staticcheck fresh tidy imports ## all that is not a test: format, vet, staticcheck, generated code, go.mod, import rules
 	@echo "check: all is well"

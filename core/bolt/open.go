@@ -19,7 +19,7 @@ type Config struct {
 	Path         string        // of the file; its directory must exist
 	Logger       hclog.Logger  // nil: none
 	DrainTimeout time.Duration // how long Consume waits for its handlers after the stop; 0: 20 s
-	Reserve      int64         // bytes that stay free on the disk for what was accepted already; 0: 64 MiB; negative: none
+	Reserve      int64         // bytes that stay free on the disk for what was accepted already; 0: 64 MiB, or an eighth of a small disk; negative: none
 	MaxSize      int64         // bytes that the file may grow to; 0: whatever the disk has
 	Retention    time.Duration // how long events are kept; 0: 72 h; never less than 24 h, for as long as ids must be remembered
 
@@ -27,10 +27,7 @@ type Config struct {
 	freeSpace func(path string) (int64, error)
 }
 
-const (
-	defaultDrain   = 20 * time.Second
-	defaultReserve = 64 << 20
-)
+const defaultDrain = 20 * time.Second
 
 // DB is an open file. All methods may be called from any goroutine.
 type DB struct {
@@ -68,7 +65,7 @@ func Open(c Config) (*DB, error) {
 		c.DrainTimeout = defaultDrain
 	}
 	if c.Reserve == 0 {
-		c.Reserve = defaultReserve
+		c.Reserve = defaultReserve(c.Path)
 	}
 	if c.Retention == 0 {
 		c.Retention = defaultRetention

@@ -5,6 +5,7 @@ package bolt
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/coretest/chaos"
 	"github.com/postrider/postrider/core/coretest/faultfs"
 )
 
@@ -141,7 +143,7 @@ func TestNothingAcknowledgedIsLostWhenThePowerFails(t *testing.T) {
 		}
 		d.wantKept()
 	}
-	t.Logf("%d power cuts, %d events acknowledged, 0 lost", cuts, len(d.acknowledged))
+	chaos.Report(t, chaos.Row{Faults: fmt.Sprintf("%d power cuts under the database alone", cuts), Accepted: len(d.acknowledged), Burnt: -1})
 }
 
 func TestAFailingSyncEndsTheProcessWithNothingAcknowledgedOnHope(t *testing.T) {

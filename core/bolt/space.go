@@ -82,6 +82,16 @@ func freeSpace(path string) (int64, error) {
 	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // the types differ between systems
 }
 
+// defaultReserve returns what stays free on the disk of path where nobody said how much.
+func defaultReserve(path string) int64 {
+	const most, share = 64 << 20, 8
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
+		return most
+	}
+	return min(most, int64(s.Blocks)*int64(s.Bsize)/share) //nolint:unconvert // the types differ between systems
+}
+
 // isNoSpace reports whether a commit failed before anything of it could count, because the disk is full, a quota or MaxSize reached. An
 // fsync that fails is never of that kind, whatever its reason: what it left on the disk is unknown.
 func isNoSpace(err error) bool {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postrider/postrider/core/coretest/chaos"
 )
 
 // setting reads a number from the environment, so that `make chaos` can run the same tests at full length.
@@ -74,22 +76,23 @@ func TestNothingIsLostWhenTheDaemonIsKilled(t *testing.T) {
 	d.subscribe("stock.item.changed", r.URL)
 	b.target.Store(d)
 	wait := b.run(t)
+	var recovery time.Duration
 	for k := range kills {
 		due := int64(b.total) * int64(k+1) / int64(kills+1)
 		eventually(t, "the burst has come that far", func() bool { return b.accepted.Load() >= due })
 		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // anywhere in what it does
 		d.kill()
+		began := time.Now()
 		d = in.serve()
+		recovery = max(recovery, time.Since(began))
 		b.target.Store(d)
 	}
 	wait()
 	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= b.total })
 	deliveries, duplicates := r.counts()
-	t.Logf("%d kills, %d events accepted, %d delivered, %d lost, %d duplicates", kills, b.accepted.Load(), deliveries,
-		int(b.accepted.Load())-deliveries, duplicates)
-	if deliveries != b.total {
-		t.Errorf("%d deliveries of %d events", deliveries, b.total)
-	}
+	chaos.Report(t, chaos.Row{
+		Faults: "daemon killed " + plural(kills, "time"), Accepted: b.total, Lost: b.total - deliveries, Duplicated: duplicates, Burnt: -1, Recovery: recovery,
+	})
 	if duplicates > kills*inFlight {
 		t.Errorf("%d duplicates, more than the %d that can be in flight at each of %d kills", duplicates, inFlight, kills)
 	}
@@ -137,9 +140,11 @@ func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
 			burnt++
 		}
 	}
-	t.Logf("%d kills of the notifier, %d events, %d delivered, %d duplicates, %d attempts burnt", kills, b.total, deliveries, duplicates, burnt)
-	if deliveries != b.total || burnt != 0 {
-		t.Errorf("%d deliveries of %d events, %d attempts burnt", deliveries, b.total, burnt)
+	chaos.Report(t, chaos.Row{
+		Faults: "notifier killed " + plural(kills, "time"), Accepted: b.total, Lost: b.total - deliveries, Duplicated: duplicates, Burnt: burnt,
+	})
+	if burnt != 0 {
+		t.Errorf("%d attempts burnt", burnt)
 	}
 	d.stop()
 }

@@ -66,6 +66,9 @@ type installation struct {
 	t   *testing.T
 	dir string
 	log *lockedBuffer
+
+	wrap    func(args []string) []string // how the daemon is started; nil: as it is
+	dataDir func(d *daemon) string       // where this process finds its data directory; nil: data in dir
 }
 
 const ordersXML = `<config xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
@@ -94,8 +97,13 @@ func (in *installation) write(name, content string) {
 	}
 }
 
-func (in *installation) read(name string) string {
-	content, err := os.ReadFile(filepath.Join(in.dir, name))
+// read returns a file of the daemon's data directory; "": there is none.
+func (d *daemon) read(name string) string {
+	dir := filepath.Join(d.in.dir, "data")
+	if d.in.dataDir != nil {
+		dir = d.in.dataDir(d)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		return ""
 	}
@@ -103,10 +111,22 @@ func (in *installation) read(name string) string {
 }
 
 func (in *installation) command(args ...string) *exec.Cmd {
-	c := exec.Command(filepath.Join(bin, "postrider"), args...)
+	args = append([]string{filepath.Join(bin, "postrider")}, args...)
+	if in.wrap != nil {
+		args = in.wrap(args)
+	}
+	c := exec.Command(args[0], args[1:]...)
 	c.Dir = in.dir
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + in.dir}
 	return c
+}
+
+// plural counts things: "1 kill", "3 kills".
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // postrider runs a command to its end and returns what it printed.
@@ -162,11 +182,11 @@ func (in *installation) serve() *daemon {
 			in.t.Fatalf("the daemon ended: %v\n%s", err, in.log.tail(4000))
 		default:
 		}
-		address := in.read("data/address")
+		address := d.read("address")
 		if address == "" {
 			return false
 		}
-		d.url, d.token = "http://"+address, in.read("data/admin-token")
+		d.url, d.token = "http://"+address, d.read("admin-token")
 		answer, err := http.Get(d.url + "/readyz")
 		if err != nil {
 			return false

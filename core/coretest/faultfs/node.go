@@ -93,17 +93,43 @@ func (n *node) Setattr(ctx context.Context, handle fs.FileHandle, in *fuse.SetAt
 	return n.LoopbackNode.Setattr(ctx, nil, in, out)
 }
 
+func (n *node) Mknod(ctx context.Context, name string, mode, device uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.make(name, func() (*fs.Inode, syscall.Errno) { return n.LoopbackNode.Mknod(ctx, name, mode, device, out) })
+}
+
+func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.make(name, func() (*fs.Inode, syscall.Errno) { return n.LoopbackNode.Mkdir(ctx, name, mode, out) })
+}
+
 func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.make(name, func() (*fs.Inode, syscall.Errno) { return n.LoopbackNode.Link(ctx, target.(*node).LoopbackNode, name, out) })
+}
+
+// make makes an entry.
+func (n *node) make(name string, real func() (*fs.Inode, syscall.Errno)) (*fs.Inode, syscall.Errno) {
 	n.f.mu.Lock()
 	defer n.f.mu.Unlock()
 	if errno := n.f.change(); errno != 0 {
 		return nil, errno
 	}
-	inode, errno := n.LoopbackNode.Link(ctx, target.(*node).LoopbackNode, name, out)
+	inode, errno := real()
 	if errno == 0 {
 		n.f.made(n.real(""), name)
 	}
 	return inode, errno
+}
+
+func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	n.f.mu.Lock()
+	defer n.f.mu.Unlock()
+	if errno := n.f.change(); errno != 0 {
+		return errno
+	}
+	errno := n.LoopbackNode.Rmdir(ctx, name)
+	if errno == 0 {
+		n.f.removedDir(n.real(""), name)
+	}
+	return errno
 }
 
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {

@@ -101,6 +101,10 @@ func (f *FS) removed(dir, name, kept string) {
 	f.entries = append(f.entries, entry{[]string{dir}, func() error { return os.Link(kept, filepath.Join(dir, name)) }})
 }
 
+func (f *FS) removedDir(dir, name string) {
+	f.entries = append(f.entries, entry{[]string{dir}, func() error { return os.Mkdir(filepath.Join(dir, name), 0o700) }})
+}
+
 // renamed notes that from became to, and what was called to before; "": nothing.
 func (f *FS) renamed(from, to, replaced string) {
 	f.entries = append(f.entries, entry{[]string{filepath.Dir(from), filepath.Dir(to)}, func() error {

@@ -1,0 +1,110 @@
+//go:build linux
+
+package endtoend
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/core/coretest/chaos"
+)
+
+// inNamespace makes the daemon of in start in a mount namespace of its own, in which the shell commands of setup were run first.
+func inNamespace(t *testing.T, in *installation, setup string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("a mount namespace takes root")
+	}
+	in.wrap = func(args []string) []string {
+		return append([]string{"unshare", "--mount", "sh", "-ec", setup + "\nexec \"$@\"", "sh"}, args...)
+	}
+	if output, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
+		t.Skipf("no mount namespaces here: %v: %s", err, output)
+	}
+}
+
+// insideOf returns the path of a file as the daemon sees it.
+func (d *daemon) insideOf(path string) string {
+	return filepath.Join("/proc", fmt.Sprint(d.cmd.Process.Pid), "root", path)
+}
+
+func TestAFullDiskIsSaidLosesNothingAndIsOvercomeBySpace(t *testing.T) {
+	in := install(t)
+	data := filepath.Join(in.dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	inNamespace(t, in, "mount -t tmpfs -o size=64m tmpfs "+data+"\nhead -c 40m /dev/zero > "+data+"/filler")
+	in.dataDir = func(d *daemon) string { return d.insideOf(data) }
+	d := in.serve()
+	var open atomic.Bool
+	r := receive(t, func(int, received) int {
+		if open.Load() {
+			return 200
+		}
+		return 503
+	})
+	id := d.subscribe("stock.item.changed", r.URL)
+	if status, body := d.call("PATCH", fmt.Sprint("/v1/subscribers/", id), `{"retry":{"schedule":"exponential","first":"1s","factor":1,"max_retries":900}}`); status != 200 {
+		t.Fatalf("set the schedule: %d %s", status, body)
+	}
+	accepted := 0
+	publish := func() (int, string) {
+		body := fmt.Sprintf(`{"id":"full-%d","event":"stock.item.changed","arguments":{"n":%d,"x":%q}}`, accepted, accepted, strings.Repeat("x", 8<<10))
+		status, answer := d.call("POST", "/v1/events", body)
+		if status == 202 {
+			accepted++
+		}
+		return status, string(answer)
+	}
+	eventually(t, "the disk is full", func() bool {
+		for range 50 {
+			switch status, answer := publish(); status {
+			case 202:
+			case 507:
+				if !strings.Contains(answer, "free some space") {
+					t.Errorf("the refusal does not say what to do: %s", answer)
+				}
+				return true
+			default:
+				t.Fatalf("publish: %d %s", status, answer)
+			}
+		}
+		return false
+	})
+	if accepted < 100 {
+		t.Errorf("only %d events of 8 KiB were accepted on a disk with 24 MiB free", accepted)
+	}
+
+	open.Store(true) // what was accepted goes out, on the full disk
+	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= accepted })
+	if err := os.Remove(d.insideOf(filepath.Join(data, "filler"))); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	eventually(t, "publishes are accepted again", func() bool { status, _ := publish(); return status == 202 })
+	recovery := time.Since(began)
+	for range 100 {
+		if status, answer := publish(); status != 202 {
+			t.Fatalf("publish: %d %s", status, answer)
+		}
+	}
+	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= accepted })
+	deliveries, _ := r.counts()
+	again := 0
+	for _, one := range r.all() {
+		if one.Attempt == "1" {
+			again++
+		}
+	}
+	d.stop()
+	chaos.Report(t, chaos.Row{
+		Faults: "disk full (64 MiB), then space again", Accepted: accepted, Lost: accepted - deliveries, Duplicated: again - deliveries, Burnt: -1, Recovery: recovery,
+	})
+}
