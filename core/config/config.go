@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"net/url"
 	"time"
 
 	"github.com/postrider/postrider/core"
@@ -16,7 +15,7 @@ type Config struct {
 	Listen    string // address of the HTTP API, host:port
 	DataDir   string // bbolt file, admin token, plugin sockets
 	PluginDir string
-	Queue     Endpoint
+	Queue     Queue
 	Store     Endpoint
 	Webhooks  []string            // definition files
 	Plugins   map[string]Plugin   // by described name
@@ -30,19 +29,13 @@ type Config struct {
 	Log       Log
 }
 
-// Endpoint says where a queue or a store is.
+// Endpoint says where a store is.
 type Endpoint struct {
 	URL string // "bolt:" is the embedded one; may hold a password
 }
 
 // String returns the URL without its password.
-func (e Endpoint) String() string {
-	u, err := url.Parse(e.URL)
-	if err != nil {
-		return "(not a URL)"
-	}
-	return u.Redacted()
-}
+func (e Endpoint) String() string { return redacted(e.URL) }
 
 // Plugin configures one plugin.
 type Plugin struct {

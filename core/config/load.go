@@ -42,6 +42,7 @@ func Load(file string, env []string, flags map[string]string) (Config, error) {
 	}
 	b.readEnv(env, work)
 	b.readFlags(flags, work)
+	b.fail(b.config.Queue.check())
 	if err := errors.Join(b.errs...); err != nil {
 		return Config{}, err
 	}

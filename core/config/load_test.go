@@ -58,7 +58,10 @@ func TestEverySettingHasItsDefault(t *testing.T) {
 	}
 	want := config.Config{
 		Listen: "127.0.0.1:8075", DataDir: filepath.Join(work, "data"),
-		Queue: config.Endpoint{URL: "bolt:"}, Store: config.Endpoint{URL: "bolt:"},
+		Queue: config.Queue{URL: "bolt:", Prefix: "webhook", Trigger: config.Trigger{
+			Exchange: "magento", Key: "webhook.trigger", Queue: "webhook.trigger",
+		}},
+		Store:     config.Endpoint{URL: "bolt:"},
 		Plugins:   map[string]config.Plugin{},
 		Notifiers: map[string]config.Notifier{"default": {Plugin: "http"}},
 		Envelope:  core.EnvelopeStandard, Retry: c.Retry,
@@ -199,7 +202,14 @@ func TestAMistakeInTheFileIsNamedWithItsLine(t *testing.T) {
 		{"\n\nlisen: :1", `3: unknown key "lisen" (did you mean "listen"?): a configuration has listen, data_dir, `},
 		{"queue: {uri: 'bolt:'}", `1: unknown key "uri" (did you mean "url"?): queue has url`},
 		{"queue: 'bolt:'", `1: there is "bolt:" here, where keys with values belong`},
-		{"queue:\n  url: amqp://u:secret@h/v", "2: queue.url: amqp:// is not built into this version"},
+		{"queue:\n  url: redis://u:secret@h/v", `2: queue.url: the scheme "redis" is unknown`},
+		{"queue:\n  url: amqp://u:secret@/v", "2: queue.url: it names no host"},
+		{"queue:\n  url: amqp://u:secret@h:port/v", "2: queue.url: this is not a URL"},
+		{"queue:\n  url: amqp://u:secret/@h/v", "2: queue.url: this is not a URL"},
+		{"queue:\n  url: amqp://u:secret@h/v/w", "2: queue.url: its path is the name of one vhost"},
+		{"queue:\n  url: amqps://u:secret@h/v?cacertfile=x", "2: queue.url: it takes nothing after the vhost"},
+		{"queue: {trigger: {key: ''}}", "1: a name at RabbitMQ has 1 to 255 bytes, and this one 0"},
+		{"queue: {trigger: {keys: ''}}", `1: unknown key "keys" (did you mean "key"?): queue.trigger has exchange, key, queue`},
 		{"store: {url: 'postgres://u:secret@h/db'}", "1: store.url: postgres:// is not built into this version"},
 		{"store: {url: 'mysql://u:secret@h/db'}", `1: store.url: the scheme "mysql" is unknown`},
 		{"store: {url: 'bolt:x.db'}", `1: store.url: "bolt:" takes nothing after it`},
@@ -265,8 +275,8 @@ func TestAllMistakesAreReportedTogether(t *testing.T) {
 }
 
 func TestAnEndpointPrintsWithoutItsPassword(t *testing.T) {
-	e := config.Endpoint{URL: "amqp://user:secret@host/v"}
-	if got, want := fmt.Sprint(e), "amqp://user:xxxxx@host/v"; got != want {
+	e := config.Endpoint{URL: "postgres://user:secret@host/v"}
+	if got, want := fmt.Sprint(e), "postgres://user:xxxxx@host/v"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -67,37 +67,39 @@ func parseEach[T any](in input, parse func(input) (T, error)) ([]T, error) {
 	return all, errors.Join(errs...)
 }
 
-// The schemes of URLs: those that this version has, and those that later ones will have.
-type schemes struct {
-	what           string
-	built, planned []string
+// parseStoreURL reads where the store is.
+func parseStoreURL(in input) (string, error) {
+	u, text, err := parseURL("store.url", in)
+	switch {
+	case err != nil:
+		return "", err
+	case u.Scheme == "postgres" || u.Scheme == "postgresql":
+		return "", in.Errorf("store.url: %s:// is not built into this version: use \"bolt:\", the embedded database", u.Scheme)
+	case u.Scheme != "bolt":
+		return "", in.Errorf("store.url: the scheme %q is unknown: use \"bolt:\", the embedded database", u.Scheme)
+	}
+	return text, checkBolt("store.url", in, text)
 }
 
-var (
-	queueSchemes = schemes{"queue.url", []string{"bolt"}, []string{"amqp", "amqps"}}
-	storeSchemes = schemes{"store.url", []string{"bolt"}, []string{"postgres", "postgresql"}}
-)
-
-// parseEndpoint reads the URL of a queue or a store. What is wrong with it is said without repeating it, since it may hold a password.
-func parseEndpoint(known schemes) func(input) (string, error) {
-	return func(in input) (string, error) {
-		text, err := in.Text()
-		if err != nil {
-			return "", in.Errorf("%s: this is not a URL: write it in quotes, as \"bolt:\"", known.what)
-		}
-		u, err := url.Parse(text)
-		switch {
-		case err != nil || u.Scheme == "":
-			return "", in.Errorf("%s: this is not a URL: it begins with a scheme, as \"bolt:\"", known.what)
-		case slices.Contains(known.planned, u.Scheme):
-			return "", in.Errorf("%s: %s:// is not built into this version: use \"bolt:\", the embedded database", known.what, u.Scheme)
-		case !slices.Contains(known.built, u.Scheme):
-			return "", in.Errorf("%s: the scheme %q is unknown: use \"bolt:\", the embedded database", known.what, u.Scheme)
-		case text != "bolt:":
-			return "", in.Errorf("%s: \"bolt:\" takes nothing after it: the database lies in data_dir", known.what)
-		}
-		return text, nil
+// parseURL reads a URL. What is wrong with it is said without repeating it, since it may hold a password.
+func parseURL(what string, in input) (*url.URL, string, error) {
+	text, err := in.Text()
+	if err != nil {
+		return nil, "", in.Errorf("%s: this is not a URL: write it in quotes, as \"bolt:\"", what)
 	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" {
+		return nil, "", in.Errorf("%s: this is not a URL: it begins with a scheme, as \"bolt:\"; special characters of a user or password are "+
+			"written as %%XX", what)
+	}
+	return u, text, nil
+}
+
+func checkBolt(what string, in input, text string) error {
+	if text != "bolt:" {
+		return in.Errorf("%s: \"bolt:\" takes nothing after it: the database lies in data_dir", what)
+	}
+	return nil
 }
 
 func parseEnvelope(in input) (core.Envelope, error) {

@@ -20,12 +20,14 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/postrider/postrider/core"
 	"github.com/postrider/postrider/core/bolt"
 	"github.com/postrider/postrider/core/config"
 	"github.com/postrider/postrider/core/definition"
 	"github.com/postrider/postrider/core/dispatch"
 	"github.com/postrider/postrider/core/httpapi"
 	"github.com/postrider/postrider/core/pluginhost"
+	"github.com/postrider/postrider/core/rabbitmq"
 )
 
 // requestDrain bounds how long requests that are being answered may go on when the daemon stops.
@@ -37,6 +39,8 @@ type Daemon struct {
 	log      hclog.Logger
 	webhooks catalog
 	db       *bolt.DB
+	queue    core.Queue      // db, or broker
+	broker   *rabbitmq.Queue // nil: the queue is in db
 	plugins  *pluginhost.Host
 	engine   *dispatch.Engine
 	server   *http.Server
@@ -71,6 +75,13 @@ func New(c config.Config, log hclog.Logger) (_ *Daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
+	d.queue = d.db
+	if !c.Queue.IsEmbedded() {
+		if d.broker, err = openBroker(c, d.db, log); err != nil {
+			return nil, err
+		}
+		d.queue = d.broker
+	}
 	token, err := adminToken(c.DataDir)
 	if err != nil {
 		return nil, err
@@ -84,12 +95,13 @@ func New(c config.Config, log hclog.Logger) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.engine = dispatch.New(dispatch.Config{
-		Queue: d.db, Log: d.db, Subscribers: d.db, Plugins: d.plugins, Webhooks: webhooks, Logger: log,
+		Queue: d.queue, Log: d.db, Subscribers: d.db, Plugins: d.plugins, Webhooks: webhooks, Logger: log,
 		Retry: c.Retry, Envelope: c.Envelope, LaneConcurrency: c.Lanes.Concurrency, MaxAge: c.Lanes.MaxAge,
 		AttemptTimeout: c.Timeouts.Attempt, ResolveTimeout: c.Timeouts.Resolve,
 	})
 	handler := httpapi.New(httpapi.Config{
-		Token: token, BodyLimit: c.Limits.Body, BacklogLimit: c.Limits.Backlog, Queue: d.db, Subscribers: d.db, Log: d.db, DeadLetters: d.db, Replayer: d.engine,
+		Token: token, BodyLimit: c.Limits.Body, BacklogLimit: c.Limits.Backlog,
+		Queue: d.queue, Subscribers: d.db, Log: d.db, DeadLetters: d.db, Replayer: d.engine,
 		Catalog: d.webhooks, Plugins: d.plugins, Backups: d.db, Unready: d.unready, Logger: log.Named("api"),
 	})
 	if d.listener, err = net.Listen("tcp", c.Listen); err != nil {
@@ -117,7 +129,7 @@ func newPlugins(c config.Config, sockets string, log hclog.Logger) (*pluginhost.
 // Addr returns the address that the API listens on, host:port.
 func (d *Daemon) Addr() string { return d.listener.Addr().String() }
 
-// Ready is closed once the plugins are started and the API answers.
+// Ready is closed once the plugins are started and the API answers. A broker that can't be reached then is told by /readyz.
 func (d *Daemon) Ready() <-chan struct{} { return d.ready }
 
 // Run works until ctx ends, then stops without losing anything and closes the daemon. It returns an error when the daemon could not start, or
@@ -154,7 +166,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err := writeAddress(d.config.DataDir, d.Addr()); err != nil {
 		d.log.Warn("commands on this machine will need --url", "error", err)
 	}
-	d.log.Info("ready", "address", d.Addr(), "webhooks", len(d.webhooks), "data_dir", d.config.DataDir)
+	d.log.Info("started", "address", d.Addr(), "webhooks", len(d.webhooks), "data_dir", d.config.DataDir, "queue", d.config.Queue.String())
 	close(d.ready)
 
 	var failures []error
@@ -188,6 +200,9 @@ func (d *Daemon) unready() []string {
 	if !d.consuming.Load() {
 		return []string{"the queue is not being consumed"}
 	}
+	if d.broker != nil {
+		return d.broker.Unready()
+	}
 	return nil
 }
 
@@ -208,6 +223,9 @@ func (d *Daemon) Close() error {
 		}
 		if d.removeSockets != nil {
 			d.removeSockets()
+		}
+		if d.broker != nil {
+			errs = append(errs, d.broker.Close())
 		}
 		if d.db != nil {
 			errs = append(errs, d.db.Close())

@@ -240,3 +240,23 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestTheDelaysOfAScheduleAreListedOnce(t *testing.T) {
+	for _, test := range []struct {
+		schedule string
+		want     []time.Duration
+	}{
+		{`{"schedule":"quadratic","max_retries":3}`, []time.Duration{time.Second, 4 * time.Second, 9 * time.Second}},
+		{`["5m","5s","5m"]`, []time.Duration{5 * time.Second, 5 * time.Minute}},
+		{`{"schedule":"exponential","first":"1s","factor":2,"max":"3s","max_retries":9}`, []time.Duration{time.Second, 2 * time.Second, 3 * time.Second}},
+		{`{"schedule":"quadratic","max_retries":3,"jitter":0.5}`, nil},
+	} {
+		schedule, err := retry.Parse(json.RawMessage(test.schedule))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := schedule.Delays(); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, want %v", test.schedule, got, test.want)
+		}
+	}
+}

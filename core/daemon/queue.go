@@ -1,0 +1,42 @@
+package daemon
+
+import (
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/postrider/postrider/core/bolt"
+	"github.com/postrider/postrider/core/config"
+	"github.com/postrider/postrider/core/rabbitmq"
+)
+
+// maxDelayQueues bounds the delay queues that a schedule gets for itself: each costs the broker a Raft log. The later delays of a longer schedule are
+// made up of those of the ladder, as all others are.
+const maxDelayQueues = 16
+
+// Broker returns what a configuration says about RabbitMQ, but for the store. It reads the files of credentials, which it then holds: never log it.
+func Broker(c config.Config, log hclog.Logger) (rabbitmq.Config, error) {
+	url, err := c.Queue.BrokerURL()
+	if err != nil {
+		return rabbitmq.Config{}, err
+	}
+	tls, err := c.Queue.TLS.Config()
+	if err != nil {
+		return rabbitmq.Config{}, err
+	}
+	delays := c.Retry.Delays()
+	return rabbitmq.Config{
+		URL: url, TLS: tls, Prefix: c.Queue.Prefix,
+		Trigger:      rabbitmq.Trigger{Exchange: c.Queue.Trigger.Exchange, Key: c.Queue.Trigger.Key, Queue: c.Queue.Trigger.Queue},
+		Delays:       delays[:min(len(delays), maxDelayQueues)],
+		DrainTimeout: c.Timeouts.Drain, Logger: log,
+	}, nil
+}
+
+// openBroker opens the queue on RabbitMQ, which need not be reachable now: what it has is logged in db.
+func openBroker(c config.Config, db *bolt.DB, log hclog.Logger) (*rabbitmq.Queue, error) {
+	broker, err := Broker(c, log)
+	if err != nil {
+		return nil, err
+	}
+	broker.Store = db
+	return rabbitmq.Open(broker)
+}
