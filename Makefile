@@ -8,7 +8,7 @@ CGO   := $(shell $(GO) env CGO_ENABLED)
 RACE  := $(if $(filter 1,$(CGO)),-race,)
 
 # The suites that inject faults; the same run in make test, shorter.
-CHAOS := NothingIsLost|PowerFails|Sync|FullDisk|Network|Overload|Idle
+CHAOS := NothingIsLost|NothingAcknowledgedIsLost|FailsToSync|FailingSync|FullDisk|Overload|IdleAndSlow
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test chaos check bench generate format vet staticcheck fresh tidy imports race-notice

@@ -31,6 +31,7 @@ func setting(t *testing.T, name string, short int) int {
 // burst publishes events from 32 publishers until all are accepted. A publisher that gets no 202 repeats the same event, as the id lets it.
 type burst struct {
 	total    int
+	first    int // how many events came before these
 	accepted atomic.Int64
 	target   atomic.Pointer[daemon]
 }
@@ -45,6 +46,7 @@ func (b *burst) run(t *testing.T) (wait func()) {
 				if n > int64(b.total) {
 					return
 				}
+				n += int64(b.first)
 				body := fmt.Sprintf(`{"id":"burst-%d","event":"stock.item.changed","arguments":{"n":%d}}`, n, n)
 				for t.Context().Err() == nil {
 					status, answer, err := b.target.Load().try("POST", "/v1/events", strings.NewReader(body))

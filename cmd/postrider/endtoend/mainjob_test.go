@@ -53,6 +53,7 @@ type attempt struct {
 	Outcome    string
 	StatusCode int `json:"status_code"`
 	Excerpt    string
+	Reason     string
 }
 
 type page[T any] struct{ Items []T }

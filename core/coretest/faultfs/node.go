@@ -102,7 +102,9 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 }
 
 func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	return n.make(name, func() (*fs.Inode, syscall.Errno) { return n.LoopbackNode.Link(ctx, target.(*node).LoopbackNode, name, out) })
+	return n.make(name, func() (*fs.Inode, syscall.Errno) {
+		return n.LoopbackNode.Link(ctx, target.(*node).LoopbackNode, name, out)
+	})
 }
 
 // make makes an entry.
