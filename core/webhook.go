@@ -40,6 +40,22 @@ const (
 	RoleNotifier PluginRole = "notifier"
 )
 
+// The changes of a [PluginChange].
+const (
+	PluginStarted  = "started"
+	PluginReplaced = "replaced" // by another version of its file; what was in flight finishes in the one before
+	PluginRemoved  = "removed"  // with its file; what was in flight finishes
+	PluginRefused  = "refused"  // what ran before goes on running, where there is something
+)
+
+// PluginChange is what became of a file of the plugin directory that changed.
+type PluginChange struct {
+	File   string
+	Name   string // described name; "": it didn't describe itself
+	Change string
+	Reason string // why it was refused, or what is wrong with what was started
+}
+
 // PluginStatus is what an operator may know of one plugin process.
 type PluginStatus struct {
 	Name     string // described name; the file's name where it never described itself
@@ -49,6 +65,7 @@ type PluginStatus struct {
 	Role     PluginRole
 	State    string // starting, running, restarting, broken, stopped; skipped: a file that is not trusted, and not run
 	Reason   string // why it is not running
+	Update   string // why the file is not what runs, but what was there before; "": it is
 	PID      int
 	Restarts int
 	InFlight int

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"context"
+	"os"
+	"os/signal"
 	"runtime/debug"
+	"sync"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -18,7 +23,7 @@ func (a *app) serve() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the daemon",
 		Long: `Run the daemon until SIGINT or SIGTERM; then finish what is being worked on, and end. A second signal ends it at once: what
-was accepted is on disk, and goes on at the next start.
+was accepted is on disk, and goes on at the next start. SIGHUP reloads the plugins, as ` + "`postrider plugin reload`" + ` does.
 
 Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the configuration file, that over the defaults.`,
 		Example: `  postrider serve
@@ -48,7 +53,35 @@ Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the config
 		if err != nil {
 			return err
 		}
-		return d.Run(c.Context())
+		ended := make(chan struct{})
+		var reloads sync.WaitGroup
+		reloads.Go(func() { reloadOnHangup(c.Context(), d, ended, logger) })
+		err = d.Run(c.Context())
+		close(ended)
+		reloads.Wait()
+		return err
 	}
 	return c
+}
+
+// reloadOnHangup reloads the plugins at each SIGHUP, from when they are started until the daemon has ended.
+func reloadOnHangup(ctx context.Context, d *daemon.Daemon, ended <-chan struct{}, log hclog.Logger) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ended:
+			return
+		case <-hangups:
+		}
+		select {
+		case <-ended:
+			return
+		case <-d.Ready():
+		}
+		if err := d.ReloadPlugins(ctx); err != nil {
+			log.Error("the plugins were not reloaded", "reason", err)
+		}
+	}
 }

@@ -33,6 +33,9 @@ import (
 // requestDrain bounds how long requests that are being answered may go on when the daemon stops.
 const requestDrain = 5 * time.Second
 
+// drainMargin is how much longer than its requests a plugin process may live that was replaced.
+const drainMargin = 5 * time.Second
+
 // Daemon is one Postrider. Make one with [New], then Run it once.
 type Daemon struct {
 	config   config.Config
@@ -115,7 +118,8 @@ func New(c config.Config, log hclog.Logger) (_ *Daemon, err error) {
 func newPlugins(c config.Config, sockets string, log hclog.Logger) (*pluginhost.Host, error) {
 	configured := pluginhost.Config{
 		Dir: c.PluginDir, SocketDir: sockets, EgressAllow: c.Egress.Allow, Logger: log,
-		Plugins: make(map[string]json.RawMessage), Notifiers: make(map[string]pluginhost.Notifier),
+		DrainTimeout: max(c.Timeouts.Attempt, c.Timeouts.Resolve) + drainMargin, // by then, whoever asked has given up
+		Plugins:      make(map[string]json.RawMessage), Notifiers: make(map[string]pluginhost.Notifier),
 	}
 	for name, p := range c.Plugins {
 		configured.Plugins[name] = p.Config
@@ -131,6 +135,12 @@ func (d *Daemon) Addr() string { return d.listener.Addr().String() }
 
 // Ready is closed once the plugins are started and the API answers. A broker that can't be reached then is told by /readyz.
 func (d *Daemon) Ready() <-chan struct{} { return d.ready }
+
+// ReloadPlugins takes over what has changed in the plugin directory, and logs what became of it.
+func (d *Daemon) ReloadPlugins(ctx context.Context) error {
+	_, err := d.plugins.Reload(ctx)
+	return err
+}
 
 // Run works until ctx ends, then stops without losing anything and closes the daemon. It returns an error when the daemon could not start, or
 // cannot go on: its queue failed, or its API.

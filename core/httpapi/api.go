@@ -60,6 +60,7 @@ type Catalog interface {
 type Plugins interface {
 	Services() []core.OfferedService
 	Plugins() []core.PluginStatus
+	Reload(ctx context.Context) ([]core.PluginChange, error)        // takes over what has changed in the plugin directory
 	CheckArguments(s core.Service, arguments json.RawMessage) error // nil where nobody offers the service now
 	CheckSubscriber(s core.Subscriber) error                        // its notifier, url and settings
 }
@@ -131,6 +132,7 @@ func New(c Config) http.Handler {
 	a.route("/v1/webhooks", methods{http.MethodGet: a.listWebhooks})
 	a.route("/v1/services", methods{http.MethodGet: a.listServices})
 	a.route("/v1/plugins", methods{http.MethodGet: a.listPlugins})
+	a.route("/v1/plugins/reload", methods{http.MethodPost: a.reloadPlugins})
 	a.route("/v1/queues", methods{http.MethodGet: a.listQueues})
 	a.route("/v1/backup", methods{http.MethodGet: a.backup})
 	a.route(healthPath, methods{http.MethodGet: a.health})

@@ -75,10 +75,15 @@ func pluginOf(p core.PluginStatus) Plugin {
 		Role:     string(p.Role),
 		State:    p.State,
 		Reason:   p.Reason,
+		Update:   p.Update,
 		PID:      p.PID,
 		Restarts: p.Restarts,
 		InFlight: p.InFlight,
 	}
+}
+
+func pluginChangeOf(c core.PluginChange) PluginChange {
+	return PluginChange{File: c.File, Name: c.Name, Change: c.Change, Reason: c.Reason}
 }
 
 func attemptOf(a core.Attempt) Attempt {

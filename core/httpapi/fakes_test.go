@@ -226,6 +226,10 @@ func (plugins) Plugins() []core.PluginStatus {
 	return []core.PluginStatus{{Name: "orders", File: "resolver-orders", Version: "1.0.0", Role: core.RoleResolver, State: "running", PID: 7}}
 }
 
+func (plugins) Reload(context.Context) ([]core.PluginChange, error) {
+	return []core.PluginChange{{File: "/plugins/resolver-orders", Name: "orders", Change: core.PluginRefused, Reason: "it is broken"}}, nil
+}
+
 func (plugins) CheckArguments(_ core.Service, arguments json.RawMessage) error {
 	if !bytes.Contains(arguments, []byte(`"id"`)) {
 		return core.Invalidf("arguments.id", "the argument id is missing")

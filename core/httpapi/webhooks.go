@@ -40,3 +40,12 @@ func (a *api) listServices(w http.ResponseWriter, _ *http.Request) error {
 func (a *api) listPlugins(w http.ResponseWriter, _ *http.Request) error {
 	return answer(w, http.StatusOK, Page[Plugin]{Items: each(a.Plugins.Plugins(), pluginOf)})
 }
+
+// reloadPlugins answers once all that has changed runs, or is refused. A directory that can't be read is the operator's to mend, and said to him.
+func (a *api) reloadPlugins(w http.ResponseWriter, r *http.Request) error {
+	changes, err := a.Plugins.Reload(r.Context())
+	if err != nil {
+		return problemf(http.StatusConflict, "nothing was reloaded: %v", err)
+	}
+	return answer(w, http.StatusOK, Page[PluginChange]{Items: each(changes, pluginChangeOf)})
+}

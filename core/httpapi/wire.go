@@ -111,9 +111,18 @@ type Plugin struct {
 	Role     string `json:"role,omitempty"` // resolver or notifier; left out where it never described itself
 	State    string `json:"state"`          // as core.PluginStatus lists them
 	Reason   string `json:"reason,omitempty"`
+	Update   string `json:"update,omitempty"` // why the file is not what runs, but what was there before
 	PID      int    `json:"pid,omitempty"`
 	Restarts int    `json:"restarts"`
 	InFlight int    `json:"in_flight"`
+}
+
+// PluginChange is what POST /v1/plugins/reload did about one file of the plugin directory.
+type PluginChange struct {
+	File   string `json:"file"`
+	Name   string `json:"name,omitempty"`   // left out where it did not describe itself
+	Change string `json:"change"`           // started, replaced, removed or refused
+	Reason string `json:"reason,omitempty"` // why it was refused, or what is wrong with what was started
 }
 
 // Attempt is one try of a delivery, or one try to resolve an event.

@@ -2,11 +2,14 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/core"
 	"github.com/postrider/postrider/sdk"
+	"github.com/postrider/postrider/sdk/host"
 )
 
 // Resolve asks the resolver that offers the service for the payload of one event: at most 4 MiB, and what a resolver returns that keeps to the
@@ -16,7 +19,8 @@ import (
 // for arguments that the service doesn't take, wraps [core.ErrTooLarge] or [core.ErrPermanent] where trying again changes nothing, and is that of
 // ctx once ctx has ended. Anything else may work later.
 func (h *Host) Resolve(ctx context.Context, r core.Resolution) ([]byte, error) {
-	service, ok := h.table.Load().services[r.Service]
+	looked := h.table.Load()
+	service, ok := looked.services[r.Service]
 	if !ok {
 		return nil, h.awaitTable(fmt.Sprintf("no resolver offers service %s", r.Service), func(t *table) bool {
 			_, ok := t.services[r.Service]
@@ -27,12 +31,27 @@ func (h *Host) Resolve(ctx context.Context, r core.Resolution) ([]byte, error) {
 	var payload []byte
 	err := service.by.send(ctx, string(r.Event)+" "+r.Service.String(), func(ctx context.Context, p process) (err error) {
 		payload, err = p.Resolve(ctx, request)
+		if errors.As(err, new(*host.PluginError)) && !offers(p.Description(), r.Service) {
+			return errReplaced
+		}
 		return err
 	})
+	if errors.Is(err, errReplaced) {
+		return nil, h.awaitTable(fmt.Sprintf("the resolver that offered service %s is being replaced", r.Service), func(t *table) bool {
+			return t != looked
+		})
+	}
 	if err != nil {
 		return nil, errorOf(err)
 	}
 	return payload, nil
+}
+
+// errReplaced is the error of a request that came to a version of a plugin which is not the one that the table has.
+var errReplaced = errors.New("the plugin is being replaced")
+
+func offers(d host.Description, service core.Service) bool {
+	return slices.ContainsFunc(d.Services, func(s host.Service) bool { return s.Class == service.Class && s.Method == service.Method })
 }
 
 // Notify asks the notifier of the subscriber for one attempt of a delivery.
@@ -76,7 +95,7 @@ func (h *Host) nobody(name string) error {
 		return h.awaitTable(h.missing(name, plugin), served)
 	}
 	if len(t.silent) > 0 {
-		return h.awaitTable(fmt.Sprintf("no notifier is called %q; it may be in a plugin file that has not described itself: %s",
+		return h.awaitTable(fmt.Sprintf("no notifier is called %q; it may be in a plugin file that has not described itself, or may not run: %s",
 			name, fileName(t.silent[0])), served)
 	}
 	return h.unknown(t, name)

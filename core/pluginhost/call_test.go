@@ -183,14 +183,14 @@ func BenchmarkNotify(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := newWorker("web", Config{RestartDelay: time.Second, HealthTimeout: time.Second})
+	w := newWorker(&binary{path: "web"}, Config{RestartDelay: time.Second, HealthTimeout: time.Second})
 	w.become(d, share{names: []string{"web"}})
 	w.gate.open(f, 256)
 	h, err := New(Config{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	h.table.Store(tableOf([]*worker{w}, nil))
+	h.table.Store(tableOf([]*worker{w}, nil, nil))
 	n := to("web", "dlv_1")
 	b.ReportAllocs()
 	b.SetParallelism(32)

@@ -39,6 +39,7 @@ func (f *fake) Description() host.Description {
 func (f *fake) Done() <-chan struct{}       { return f.done }
 func (f *fake) Err() error                  { return errors.New("signal: killed") }
 func (f *fake) PID() int                    { return 42 }
+func (f *fake) Memory() (int64, error)      { return 10 << 20, nil }
 func (f *fake) Kill()                       { f.once.Do(func() { close(f.done) }) }
 func (f *fake) Close(context.Context) error { f.Kill(); return nil }
 
@@ -92,10 +93,10 @@ type fakes struct {
 	current map[string]*fake
 }
 
-func (f *fakes) launch(_ context.Context, file string) (process, error) {
+func (f *fakes) launch(_ context.Context, b *binary, _ host.Limits) (process, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	name := filepath.Base(file)
+	name := filepath.Base(b.path)
 	f.starts[name]++
 	p, err := f.make[name]()
 	if err != nil {

@@ -17,19 +17,28 @@ type gate struct {
 	process  process // nil: none runs
 	why      string  // why none runs
 	again    time.Time
-	limit    int // requests in flight at once
-	inFlight int
+	limit    int       // requests in flight at once
+	last     process   // that the gate was opened to
+	inFlight int       // in the last process
+	leaving  int       // in flight in those before it: they take up no room
 	used     time.Time // when the gate was opened, or the last request left; whichever is later
 	waiting  []func()  // who found no room
+	over     bool      // nothing goes through here any more: who waits must look for another gate
 }
 
 // open lets requests through to p, at most limit at once, and wakes all who wait.
-func (g *gate) open(p process, limit int) {
+func (g *gate) open(p process, limit int) { callAll(g.hand(p, limit)) }
+
+// hand is open, but for waking those whom it returns.
+func (g *gate) hand(p process, limit int) []func() {
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.last != p {
+		g.leaving += g.inFlight
+		g.last, g.inFlight = p, 0
+	}
 	g.process, g.why, g.again, g.limit, g.used = p, "", time.Time{}, limit, time.Now()
-	wake := g.takeWaiting()
-	g.mu.Unlock()
-	callAll(wake)
+	return g.takeWaiting()
 }
 
 // shut lets nothing more through to p, and does nothing when p was replaced already. why completes the sentence "plugin x …".
@@ -66,6 +75,28 @@ func (g *gate) stop(why string) {
 	g.process, g.why = nil, why
 }
 
+// end shuts the gate for good, and returns those who wait: they must look for another one, as those to come.
+func (g *gate) end(why string) (wake []func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.process, g.why, g.over = nil, why, true
+	return g.takeWaiting()
+}
+
+// ended reports whether nothing goes through here any more.
+func (g *gate) ended() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.over
+}
+
+// awaited reports whether somebody waits to be let through.
+func (g *gate) awaited() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting) > 0
+}
+
 // current returns the process that runs, or nil and why there is none.
 func (g *gate) current() (process, string) {
 	g.mu.Lock()
@@ -77,7 +108,7 @@ func (g *gate) current() (process, string) {
 func (g *gate) load() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.inFlight
+	return g.inFlight + g.leaving
 }
 
 // enter lets one request through, to the process it returns; leave must follow. Otherwise it returns why not.
@@ -91,9 +122,14 @@ func (g *gate) enter() (process, *core.Held) {
 	return g.process, nil
 }
 
-// leave says that a request that entered has its answer.
-func (g *gate) leave() {
+// leave says that a request that entered to p has its answer.
+func (g *gate) leave(p process) {
 	g.mu.Lock()
+	if p != g.last {
+		g.leaving--
+		g.mu.Unlock()
+		return
+	}
 	g.inFlight--
 	g.used = time.Now()
 	var wake []func()
@@ -127,7 +163,7 @@ func (g *gate) room() bool {
 func (g *gate) held() *core.Held {
 	held := &core.Held{Notify: func(wake func()) {
 		g.mu.Lock()
-		if !g.room() {
+		if !g.room() && !g.over {
 			g.waiting = append(g.waiting, wake)
 			wake = nil
 		}

@@ -13,10 +13,10 @@ import (
 // ever, which synctest reports as a deadlock.
 func through(g *gate, inside func()) {
 	for {
-		_, held := g.enter()
+		p, held := g.enter()
 		if held == nil {
 			inside()
-			g.leave()
+			g.leave(p)
 			return
 		}
 		<-awake(held)
@@ -55,13 +55,14 @@ func TestNobodyIsForgottenAtTheGate(t *testing.T) {
 func TestAGateIsIdleOnceNothingWentThroughForThatLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g gate
-		g.open(&fake{describes: notifier("web")}, 3)
+		p := &fake{describes: notifier("web")}
+		g.open(p, 3)
 		g.enter()
 		time.Sleep(time.Hour)
 		if g.shutIdle(time.Minute, "idle") {
 			t.Error("idle though a request is inside")
 		}
-		g.leave()
+		g.leave(p)
 		time.Sleep(time.Minute - 1)
 		if g.shutIdle(time.Minute, "idle") {
 			t.Error("idle before its time")

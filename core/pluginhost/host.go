@@ -32,6 +32,8 @@ type Config struct {
 	HealthInterval   time.Duration // between two health checks: 5 s
 	HealthTimeout    time.Duration // for the answer to one; two unanswered ones in a row are the end of the process: 5 s
 	RestartDelay     time.Duration // the longest between a crash and the restart; the first is 100 ms, and each doubles: 30 s
+	WatchInterval    time.Duration // between two looks at the plugin directory; what has changed must be the same in two of them: 1 s
+	DrainTimeout     time.Duration // for a process that was replaced to finish what is in flight: 1 min
 }
 
 // Notifier is a name that subscribers may give, for a plugin with a configuration.
@@ -50,13 +52,22 @@ type Host struct {
 
 	table atomic.Pointer[table]
 
-	mu       sync.Mutex // held to change what follows and the table
-	workers  []*worker
-	skipped  []skipped
-	waiting  []func() // who waits for the table to change
-	closed   bool
-	endRun   context.CancelFunc
-	watchers sync.WaitGroup // one per supervised worker, those of quarantines included
+	reloading sync.Mutex // held by Start and by one Reload at a time; taken before mu
+	applied   snapshot   // of the plugin directory at the last of them
+
+	mu        sync.Mutex // held to change what follows and the table
+	workers   []*worker
+	skipped   []skipped
+	removed   map[string]string // notifier names whose plugin was taken away since the start, and that plugin
+	waiting   []func()          // who waits for the table to change
+	closed    bool
+	attendTo  func(*worker) // does nothing while Run doesn't run
+	endRun    context.CancelFunc
+	endReload context.CancelFunc
+
+	watchers sync.WaitGroup // one per supervised worker, and that of the directory
+	drains   sync.WaitGroup // of processes that were replaced
+	cut      chan struct{}  // closed when they may take no longer
 }
 
 // New prepares a Host; Start launches the plugins.
@@ -70,21 +81,24 @@ func New(c Config) (*Host, error) {
 	c.HealthInterval = cmp.Or(c.HealthInterval, 5*time.Second)
 	c.HealthTimeout = cmp.Or(c.HealthTimeout, 5*time.Second)
 	c.RestartDelay = cmp.Or(c.RestartDelay, 30*time.Second)
+	c.WatchInterval = cmp.Or(c.WatchInterval, time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, time.Minute)
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}
-	h := &Host{config: c, egress: egress, log: c.Logger.Named("plugins")}
+	h := &Host{
+		config: c, egress: egress, log: c.Logger.Named("plugins"), removed: make(map[string]string), cut: make(chan struct{}),
+		attendTo: func(*worker) {},
+	}
 	h.launch = h.launchFile
-	h.table.Store(tableOf(nil, nil))
+	h.table.Store(tableOf(nil, nil, nil))
 	return h, nil
 }
 
-func (h *Host) launchFile(ctx context.Context, file string) (process, error) {
-	if err := trust(file); err != nil {
-		return nil, fmt.Errorf("plugin file %s %w", file, err)
-	}
+func (h *Host) launchFile(ctx context.Context, b *binary, limits host.Limits) (process, error) {
 	p, err := host.Launch(ctx, host.Config{
-		Path: file, SocketDir: h.config.SocketDir, Env: environment(), Logger: h.log, StartTimeout: h.config.StartTimeout,
+		Path: b.path, Executable: b.file, Limits: limits,
+		SocketDir: h.config.SocketDir, Env: environment(), Logger: h.log, StartTimeout: h.config.StartTimeout,
 	})
 	if err != nil {
 		return nil, err
@@ -106,8 +120,8 @@ func environment() []string {
 	return env
 }
 
-// Run supervises the plugins until ctx ends: restarts those that crash, ends those that are stuck. Afterwards they go on serving, but none is
-// restarted any more, until Close, which ends Run as well.
+// Run supervises the plugins until ctx ends: restarts those that crash, ends those that are stuck, and reloads when the plugin directory changes.
+// Afterwards they go on serving, but none is restarted any more, until Close, which ends Run as well.
 func (h *Host) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -117,11 +131,16 @@ func (h *Host) Run(ctx context.Context) error {
 		return nil
 	}
 	h.endRun = cancel
+	h.attendTo = func(w *worker) { h.attend(ctx, w) }
 	for _, w := range h.workers {
 		h.attend(ctx, w)
 	}
+	h.watchers.Go(func() { h.watchDirectory(ctx) })
 	h.mu.Unlock()
 	<-ctx.Done()
+	h.mu.Lock()
+	h.attendTo = func(*worker) {}
+	h.mu.Unlock()
 	h.watchers.Wait()
 	return nil
 }
@@ -130,16 +149,26 @@ func (h *Host) Run(ctx context.Context) error {
 // if need be by force. Closing twice is fine.
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
-	h.closed = true
+	twice := h.closed
+	h.closed, h.attendTo = true, func(*worker) {}
 	if h.endRun != nil {
 		h.endRun()
 	}
+	if h.endReload != nil {
+		h.endReload()
+	}
 	h.mu.Unlock()
-	h.watchers.Wait() // from here on there are no new workers, and nobody else touches their processes
+	h.watchers.Wait()
+	h.reloading.Lock() // from here on there are no new workers, and nobody else touches their processes
+	defer h.reloading.Unlock()
 
 	h.mu.Lock()
 	workers := slices.Clone(h.workers)
 	h.mu.Unlock()
+	if !twice {
+		stop := context.AfterFunc(ctx, func() { close(h.cut) })
+		defer stop()
+	}
 	var closers sync.WaitGroup
 	for _, w := range workers {
 		for _, w := range append(w.quarantine.wards(), w) {
@@ -147,6 +176,10 @@ func (h *Host) Close(ctx context.Context) error {
 		}
 	}
 	closers.Wait()
+	h.drains.Wait()
+	for _, w := range workers {
+		w.binary.close()
+	}
 	return nil
 }
 
@@ -183,6 +216,6 @@ func (h *Host) Plugins() []core.PluginStatus {
 }
 
 func (h *Host) missing(name, plugin string) string {
-	return fmt.Sprintf("notifier %q needs a plugin called %q, and none in %s calls itself that: put it there and restart Postrider",
+	return fmt.Sprintf("notifier %q needs a plugin called %q, and none in %s calls itself that: put it there",
 		name, plugin, h.config.Dir)
 }

@@ -87,18 +87,11 @@ type plan struct {
 }
 
 // makePlan lays out the processes that offers and the configuration ask for. Its errors are for the operator to mend, and are all reported
-// together: nothing is guessed where two plugins claim one name or one service. silent names the files that haven't described themselves: a plugin
-// that isn't there may be one of those.
-func makePlan(c Config, offers []offer, silent []string) (plan, error) {
+// together: nothing is guessed where two plugins claim one name or one service.
+func makePlan(c Config, offers []offer) (plan, error) {
 	names, problems := byName(offers)
 	problems = append(problems, serviceClashes(offers)...)
 	known := slices.Sorted(maps.Keys(names))
-
-	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
-		if _, ok := names[name]; !ok && len(silent) == 0 {
-			problems = append(problems, fmt.Errorf("plugins.%s: no plugin in %s calls itself %q%s", name, c.Dir, name, suggestion(name, known)))
-		}
-	}
 
 	p := plan{shares: make(map[string][]share), absent: make(map[string]string)}
 	wanted := make(map[string][]string) // notifier names by plugin
@@ -130,6 +123,19 @@ func makePlan(c Config, offers []offer, silent []string) (plan, error) {
 		p.shares[o.Name] = shares
 	}
 	return p, errors.Join(problems...)
+}
+
+// unclaimed finds the configurations of plugins that aren't there, by the plugins' names.
+func unclaimed(c Config, offers []offer) map[string]error {
+	names, _ := byName(offers)
+	known := slices.Sorted(maps.Keys(names))
+	missing := make(map[string]error)
+	for name := range c.Plugins {
+		if _, ok := names[name]; !ok {
+			missing[name] = fmt.Errorf("plugins.%s: no plugin in %s calls itself %q%s", name, c.Dir, name, suggestion(name, known))
+		}
+	}
+	return missing
 }
 
 // sharesOf groups the names under which a plugin is used by the configuration they use it with.

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -33,14 +34,13 @@ func TestEveryClashIsReportedWithItsFiles(t *testing.T) {
 			"bad": {Plugin: "http", Config: json.RawMessage(`3`)},
 		},
 	}
-	_, err := makePlan(c, offers, nil)
+	_, err := makePlan(c, offers)
 	if err == nil {
 		t.Fatal("got no error")
 	}
 	for _, want := range []string{
 		`2 plugins call themselves "http": /plugins/http-new and /plugins/http-old`,
 		`service Shop::get is offered by 2 plugins: /plugins/shop-a and /plugins/shop-b`,
-		`plugins.htpt: no plugin in /plugins calls itself "htpt" (did you mean "http"?)`,
 		`plugins.http.config: is not a JSON object`,
 		`notifiers.default: plugin "shop-a" (/plugins/shop-a) is a resolver, not a notifier`,
 		`notifiers.none: plugin is missing`,
@@ -52,11 +52,21 @@ func TestEveryClashIsReportedWithItsFiles(t *testing.T) {
 	}
 }
 
-func TestAConfiguredPluginThatIsNotThereMayBeOneThatIsStillSilent(t *testing.T) {
-	c := Config{Plugins: map[string]json.RawMessage{"shop": nil}}
-	if _, err := makePlan(c, nil, []string{"/plugins/shop"}); err != nil {
-		t.Errorf("got %v, want no error", err)
+func TestTheConfigurationOfAPluginThatIsNotThereStopsTheStart(t *testing.T) {
+	h, _ := newFakeHost(t, Config{Plugins: map[string]json.RawMessage{"wbe": nil}}, map[string]func() (*fake, error){
+		"web": always(&fake{describes: notifier("web")}),
+	})
+	err := h.Start(t.Context())
+	if want := `plugins.wbe: no plugin in ` + h.config.Dir + ` calls itself "wbe" (did you mean "web"?)`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
+}
+
+func TestAConfiguredPluginThatIsNotThereMayBeOneThatIsStillSilent(t *testing.T) {
+	h, _ := newFakeHost(t, Config{Plugins: map[string]json.RawMessage{"shop": nil}}, map[string]func() (*fake, error){
+		"shop": func() (*fake, error) { return nil, errors.New("exits at once") },
+	})
+	running(t, h)
 }
 
 func TestNotifiersShareAProcessWhenTheyShareAConfiguration(t *testing.T) {
@@ -94,7 +104,7 @@ func TestNotifiersShareAProcessWhenTheyShareAConfiguration(t *testing.T) {
 			if test.own != "" {
 				c.Plugins = map[string]json.RawMessage{"http": raw(test.own)}
 			}
-			p, err := makePlan(c, []offer{offered(t, "http", notifier("http"))}, nil)
+			p, err := makePlan(c, []offer{offered(t, "http", notifier("http"))})
 			if err != nil {
 				t.Fatal(err)
 			}

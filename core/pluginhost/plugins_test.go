@@ -611,3 +611,52 @@ func BenchmarkNotifyThroughARealPlugin(b *testing.B) {
 		}
 	})
 }
+
+func TestWhatRunsIsWhatWasTrustedEvenIfTheFileIsReplacedMeanwhile(t *testing.T) {
+	c := configOf(t)
+	install(t, c.Dir, "web", "notifier")
+	if _, err := pluginhost.Trust(c.Dir); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, c)
+	script(t, c.Dir, ".evil", "touch "+filepath.Join(c.Dir, "evil.txt"))
+	if err := os.Rename(filepath.Join(c.Dir, ".evil"), filepath.Join(c.Dir, "web")); err != nil {
+		t.Fatal(err)
+	}
+	for restart := range 2 {
+		if err := syscall.Kill(find(t, h, "web").PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		for s := find(t, h, "web"); s.Restarts != restart+1 || s.State != "running"; s = find(t, h, "web") {
+			time.Sleep(time.Millisecond) // nothing announces it
+		}
+	}
+	if a, err := h.Notify(t.Context(), notification("web", "dlv_1", `"ok"`)); err != nil || a.Outcome != core.Delivered {
+		t.Errorf("got %+v, %v, want it delivered", a, err)
+	}
+	for find(t, h, "web").Update == "" {
+		time.Sleep(10 * time.Millisecond) // until somebody has looked at the directory
+	}
+	if s := find(t, h, "web"); !strings.Contains(s.Update, "is not the file that plugins.sum lists") {
+		t.Errorf("got %+v, want a word on the file", s)
+	}
+	if _, err := os.Stat(filepath.Join(c.Dir, "evil.txt")); err == nil {
+		t.Error("the other file was run")
+	}
+}
+
+func TestAScriptIsRunFromWhatWasOpened(t *testing.T) {
+	c := configOf(t)
+	script(t, c.Dir, "web", "exec -a "+filepath.Join(c.Dir, "web")+" "+plugin(t, "notifier"))
+	content, err := os.ReadFile(filepath.Join(c.Dir, "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.Dir, "web"), []byte(strings.Replace(string(content), "/bin/sh", "/bin/bash", 1)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, c)
+	if s := find(t, h, "web"); s.State != "running" {
+		t.Errorf("got %+v, want it running", s)
+	}
+}

@@ -18,9 +18,10 @@ type process interface {
 	Done() <-chan struct{}
 	Err() error
 	PID() int
+	Memory() (int64, error)
 	Close(ctx context.Context) error
 	Kill()
 }
 
-// launcher starts the plugin in a file. It returns once the plugin has described itself.
-type launcher func(ctx context.Context, file string) (process, error)
+// launcher starts the plugin in a file, within limits. It returns once the plugin has described itself.
+type launcher func(ctx context.Context, b *binary, limits host.Limits) (process, error)

@@ -37,13 +37,13 @@ type ward struct {
 	awaiting atomic.Int32  // suspects in await
 }
 
-func newQuarantine(file string, c Config) *quarantine {
+func newQuarantine(b *binary, c Config) *quarantine {
 	c.RestartDelay = min(c.RestartDelay, longestWardDelay)
-	return &quarantine{shared: newWard(file, "quarantine", maxShared, c), alone: newWard(file, "quarantine, alone", 1, c)}
+	return &quarantine{shared: newWard(b, "quarantine", maxShared, c), alone: newWard(b, "quarantine, alone", 1, c)}
 }
 
-func newWard(file, name string, limit int, c Config) *worker {
-	w := emptyWorker(file, c)
+func newWard(b *binary, name string, limit int, c Config) *worker {
+	w := emptyWorker(b, c)
 	w.state = stateStopped
 	w.gate.why = asleep
 	w.ward = &ward{name: name, limit: limit, wanted: make(chan struct{}, 1)}
@@ -81,7 +81,7 @@ func (w *worker) await(ctx context.Context) (process, *core.Held) {
 	}
 	w.ward.awaiting.Add(1)
 	defer w.ward.awaiting.Add(-1)
-	for held != nil {
+	for held != nil && !w.gate.ended() {
 		woken := make(chan struct{})
 		w.wanting(held).Notify(func() { close(woken) })
 		select {
@@ -91,7 +91,7 @@ func (w *worker) await(ctx context.Context) (process, *core.Held) {
 		}
 		p, held = w.gate.enter()
 	}
-	return p, nil
+	return p, held
 }
 
 // wanting makes sure that a process is started for who holds held: now, and once more when it begins to wait, should the process have been ended
@@ -134,15 +134,17 @@ func (w *worker) retire() bool {
 // isolate runs a ward for the suspects of a worker until ctx ends.
 func (h *Host) isolate(ctx context.Context, of, w *worker) {
 	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.ward.wanted:
+		if running, _ := w.gate.current(); running == nil { // else it was left running when it was attended to last
+			select {
+			case <-ctx.Done():
+				return
+			case <-w.ward.wanted:
+			}
+			known, s := of.identity()
+			s.label, s.names = labelOf(s, w.ward.name), nil
+			w.become(known, s)
+			w.wake()
 		}
-		known, s := of.identity()
-		s.label, s.names = labelOf(s, w.ward.name), nil
-		w.become(known, s)
-		w.wake()
 		h.supervise(ctx, w)
 		if ctx.Err() == nil {
 			w.is(stateStopped, "")

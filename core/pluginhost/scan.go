@@ -6,19 +6,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 )
 
 // skipped is a file of the plugin directory that isn't trusted.
 type skipped struct {
-	file string
-	why  string // what is wrong and what to do, completing the sentence "skip … : it …"
+	file   string
+	why    string // what is wrong and what to do, completing the sentence "skip … : it …"
+	plugin bool   // it may well be a plugin, which serves whom nobody knows
 }
 
 // companions are the endings of files that people keep beside plugins. They are no plugins and worth no warning.
-var companions = []string{".sum", ".md", ".txt", ".yaml", ".yml", ".json", ".toml"}
+var companions = map[string]struct{}{".sum": {}, ".md": {}, ".txt": {}, ".yaml": {}, ".yml": {}, ".json": {}, ".toml": {}}
 
 // scan returns the files of the plugin directory that may be run as plugins, sorted, and those that may not, with the reason. Hidden files
 // and the usual companions are left out of both. A directory that isn't there is an [fs.ErrNotExist].
@@ -28,13 +27,13 @@ func scan(dir string) (files []string, others []skipped, err error) {
 		return nil, nil, fmt.Errorf("read plugin directory: %w", err)
 	}
 	for _, entry := range entries {
-		name := entry.Name()
-		if strings.HasPrefix(name, ".") || slices.Contains(companions, filepath.Ext(name)) {
+		if notPlugin(entry.Name()) {
 			continue
 		}
-		file := filepath.Join(dir, name)
+		file := filepath.Join(dir, entry.Name())
 		if err := trust(file); err != nil {
-			others = append(others, skipped{file: file, why: err.Error()})
+			info, failed := entry.Info()
+			others = append(others, skipped{file: file, why: err.Error(), plugin: failed != nil || runnable(info)})
 			continue
 		}
 		files = append(files, file)
@@ -52,6 +51,14 @@ func trust(file string) error {
 	if err != nil {
 		return fmt.Errorf("can't be looked at: %w", err)
 	}
+	return trustInfo(file, info)
+}
+
+// runnable reports whether a file is one that can be executed.
+func runnable(info fs.FileInfo) bool { return info.Mode().IsRegular() && info.Mode()&0o111 != 0 }
+
+// trustInfo is trust for a file that was looked at already.
+func trustInfo(file string, info fs.FileInfo) error {
 	switch mode := info.Mode(); {
 	case mode.IsDir():
 		return errors.New("is a directory: put the plugin's executable itself into the plugin directory")
@@ -66,7 +73,8 @@ func trust(file string) error {
 		return err
 	}
 	dir := filepath.Dir(file)
-	if info, err = os.Stat(dir); err != nil {
+	info, err := os.Stat(dir)
+	if err != nil {
 		return fmt.Errorf("is in a directory that can't be looked at: %w", err)
 	}
 	if err := guarded(dir, info); err != nil {
@@ -86,6 +94,10 @@ func guarded(path string, info fs.FileInfo) error {
 	}
 	if us := os.Geteuid(); stat.Uid != 0 && int(stat.Uid) != us {
 		return fmt.Errorf("belongs to user %d, who is neither root nor the user that runs Postrider (%d): chown %d %s", stat.Uid, us, us, path)
+	}
+	// A group of the daemon's own, with nobody else in it, is what many systems give each user.
+	if info.Mode()&0o020 != 0 && stat.Gid != 0 && int(stat.Gid) != os.Getegid() {
+		return fmt.Errorf("is writable by group %d (mode %04o), which is not the group that runs Postrider: chmod g-w %s", stat.Gid, info.Mode().Perm(), path)
 	}
 	return nil
 }

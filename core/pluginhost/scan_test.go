@@ -46,6 +46,10 @@ func TestOnlyFilesThatNobodyElseCanReplaceAreRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		why["foreign"] = "belongs to user 4711"
+		if err := os.Chown(write("shared", 0o775), 0, 4711); err != nil {
+			t.Fatal(err)
+		}
+		why["shared"] = "writable by group 4711"
 	}
 
 	files, others, err := scan(dir)

@@ -17,21 +17,49 @@ func (w *worker) send(ctx context.Context, key string, ask func(context.Context,
 	if custody != free {
 		return w.sendSuspect(ctx, key, custody, ask)
 	}
-	p, held := w.gate.enter()
-	if held != nil {
-		return held
+	for {
+		p, held := w.gate.enter()
+		if held != nil {
+			return held
+		}
+		fate, err := w.try(ctx, p, ask)
+		switch fate {
+		case answeredFor:
+			return err
+		case cutOff:
+			return w.gate.hold(fmt.Sprintf("%s was stopped while this was in flight", w))
+		case lost:
+			w.suspects.watch(key)
+			return w.quarantine.shared.expect(fmt.Sprintf("%s went down while this was in flight", w))
+		}
 	}
-	defer w.gate.leave()
+}
+
+// fate is what became of a request that was sent to a process.
+type fate int
+
+const (
+	answeredFor fate = iota // it is over, for better or worse
+	unseen                  // the process takes no more requests, and never saw it: the next one will
+	cutOff                  // we ended the process while it was in flight
+	lost                    // the process crashed, or doesn't answer: nobody will ever know
+)
+
+// try asks the process p, which the request entered to, and lets nothing more through to it if it is gone.
+func (w *worker) try(ctx context.Context, p process, ask func(context.Context, process) error) (fate, error) {
+	defer w.gate.leave(p)
 	err := ask(ctx, p)
-	if !w.lost(p, err) {
-		return err
+	switch {
+	case errors.Is(err, host.ErrStopping):
+		return unseen, err
+	case !w.gone(p, err):
+		return answeredFor, err
 	}
 	w.down(p)
-	if w.closing.Load() {
-		return w.gate.hold(fmt.Sprintf("%s was stopped while this was in flight", w))
+	if w.closing.Load() || w.isLeaving(p) {
+		return cutOff, err
 	}
-	w.suspects.watch(key)
-	return w.quarantine.shared.expect(fmt.Sprintf("%s went down while this was in flight", w))
+	return lost, err
 }
 
 // sendSuspect sends a suspect to the process of the quarantine that its custody asks for. The time that it waits for a place there is not taken
@@ -40,42 +68,43 @@ func (w *worker) sendSuspect(ctx context.Context, key string, c custody, ask fun
 	at := w.quarantine.of(c)
 	deadline, limited := ctx.Deadline()
 	allowed := time.Until(deadline)
-	ctx, cancel := withoutDeadline(ctx)
+	patient, cancel := withoutDeadline(ctx)
 	defer cancel()
-	p, held := at.await(ctx)
-	if held != nil {
-		return held
-	}
-	defer at.gate.leave()
-	if limited {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, allowed)
-		defer stop()
-	}
-	err := ask(ctx, p)
-	if !at.lost(p, err) {
-		if !errors.Is(err, context.Canceled) { // else nobody waited to see whether the process lives
-			w.suspects.clear(key)
+	for {
+		p, held := at.await(patient)
+		if held != nil {
+			return held
 		}
-		return err
+		ctx, stop := patient, context.CancelFunc(func() {})
+		if limited {
+			ctx, stop = context.WithTimeout(patient, allowed)
+		}
+		fate, err := at.try(ctx, p, ask)
+		stop()
+		switch {
+		case fate == unseen:
+			continue
+		case fate == answeredFor:
+			if !errors.Is(err, context.Canceled) { // else nobody waited to see whether the process lives
+				w.suspects.clear(key)
+			}
+			return err
+		case fate == cutOff:
+			return at.expect(fmt.Sprintf("%s was stopped while this was in flight", at))
+		case c == watched:
+			w.suspects.confine(key)
+		case errors.Is(err, host.ErrCrashed) && w.suspects.convict(key):
+			return kind{fmt.Errorf("it crashed %s %d times while nothing else was in flight; mend the plugin, then replay it", w, crimes), core.ErrPermanent}
+		}
+		return w.quarantine.alone.expect(fmt.Sprintf("%s went down while this was in flight", at))
 	}
-	at.down(p)
-	switch {
-	case at.closing.Load():
-		return at.gate.hold(fmt.Sprintf("%s was stopped while this was in flight", at))
-	case c == watched:
-		w.suspects.confine(key)
-	case errors.Is(err, host.ErrCrashed) && w.suspects.convict(key):
-		return kind{fmt.Errorf("it crashed %s %d times while nothing else was in flight; mend the plugin, then replay it", w, crimes), core.ErrPermanent}
-	}
-	return w.quarantine.alone.expect(fmt.Sprintf("%s went down while this was in flight", at))
 }
 
-// lost reports whether err means that nobody will ever know what became of the request: its process p crashed, or doesn't answer at all and is
+// gone reports whether err means that nobody will ever know what became of the request: its process p crashed, or doesn't answer at all and is
 // about to be killed.
-func (w *worker) lost(p process, err error) bool {
+func (w *worker) gone(p process, err error) bool {
 	switch {
-	case errors.Is(err, host.ErrCrashed), errors.Is(err, host.ErrStopping):
+	case errors.Is(err, host.ErrCrashed):
 		return true
 	case errors.Is(err, context.DeadlineExceeded):
 		return w.silent.Load() || !w.responds(p)

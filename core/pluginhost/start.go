@@ -20,6 +20,9 @@ import (
 // tries it again. What only the operator can mend is an error, with everything that is wrong: two plugins of one name, two offers of one service,
 // a configuration that its plugin refuses or that belongs to no plugin. Nothing runs then.
 func (h *Host) Start(ctx context.Context) error {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	h.applied = snapshotOf(h.config.Dir) // before the look at it: what changes meanwhile is found by the next one
 	files, others, err := scan(h.config.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -27,6 +30,11 @@ func (h *Host) Start(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	listed, err := readSums(h.config.Dir)
+	if err != nil {
+		return err
+	}
+	binaries, others := openAll(files, listed, others)
 	for _, s := range others {
 		h.log.Warn("skip plugin file: it "+s.why, "file", s.file)
 	}
@@ -34,32 +42,49 @@ func (h *Host) Start(ctx context.Context) error {
 		return err
 	}
 
-	workers := make([]*worker, len(files))
+	var workers []*worker
 	var launches sync.WaitGroup
-	for i, file := range files {
-		workers[i] = newWorker(file, h.config)
-		launches.Go(func() { h.meet(ctx, workers[i]) })
+	for _, b := range binaries {
+		w := newWorker(b, h.config)
+		workers = append(workers, w)
+		launches.Go(func() { h.meet(ctx, w) })
 	}
 	launches.Wait()
 	err = ctx.Err()
 	if err == nil {
-		workers, err = h.arrange(ctx, workers)
+		workers, err = h.arrange(ctx, workers, others)
 	}
 	if err != nil {
-		for _, w := range workers {
-			w.kill()
-		}
+		killAll(workers)
+		closeAll(binaries)
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.skipped = others
 	return nil
+}
+
+// openAll opens the files that may be run as plugins, and adds those that may not to others.
+func openAll(files []string, listed sums, others []skipped) ([]*binary, []skipped) {
+	var binaries []*binary
+	for _, file := range files {
+		b, err := openBinary(file, listed)
+		if err != nil {
+			others = append(others, skipped{file: file, why: err.Error(), plugin: true})
+			continue
+		}
+		binaries = append(binaries, b)
+	}
+	return binaries, others
+}
+
+func closeAll(binaries []*binary) {
+	for _, b := range binaries {
+		b.close()
+	}
 }
 
 // meet launches the plugin of a worker for the first time, to learn what it is.
 func (h *Host) meet(ctx context.Context, w *worker) {
-	p, d, err := h.open(ctx, w.file)
+	p, d, err := h.open(ctx, w.binary)
 	if err != nil {
 		w.failed(0, err, h.log)
 		return
@@ -68,36 +93,41 @@ func (h *Host) meet(ctx context.Context, w *worker) {
 	w.become(d, share{})
 }
 
-// open launches the plugin in file and reads its description.
-func (h *Host) open(ctx context.Context, file string) (process, *description, error) {
+// open launches a plugin and reads its description.
+func (h *Host) open(ctx context.Context, b *binary) (process, *description, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.config.StartTimeout+time.Second) // launch keeps to its timeout itself; this is for when it doesn't
 	defer cancel()
-	p, err := h.launch(ctx, file)
+	p, err := h.launch(ctx, b, host.Limits{})
 	if err != nil {
 		return nil, nil, err
 	}
 	d, err := describe(p.Description())
 	if err != nil {
 		discard(p)
-		return nil, nil, fmt.Errorf("plugin file %s: %w", file, err)
+		return nil, nil, fmt.Errorf("plugin file %s: %w", b.path, err)
 	}
 	return p, d, nil
 }
 
 // arrange plans with what the workers have described, configures them, and lets requests through to them. It returns the workers of the plan.
-func (h *Host) arrange(ctx context.Context, workers []*worker) ([]*worker, error) {
+func (h *Host) arrange(ctx context.Context, workers []*worker, others []skipped) ([]*worker, error) {
 	offers, silent := offersOf(workers)
-	p, err := makePlan(h.config, offers, silent)
+	silent = append(silent, mayBePlugins(others)...)
+	p, err := makePlan(h.config, offers)
+	missing := unclaimed(h.config, offers)
+	if len(silent) == 0 {
+		for _, name := range slices.Sorted(maps.Keys(missing)) {
+			err = errors.Join(err, missing[name])
+		}
+	}
 	if err != nil {
 		return workers, err
 	}
 	for name, plugin := range p.absent {
 		h.log.Warn(h.missing(name, plugin))
 	}
-	if len(silent) > 0 {
-		for _, name := range unclaimed(h.config, p) {
-			h.log.Warn("no plugin has this name so far; it may be one that has not described itself", "plugins", name)
-		}
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		h.log.Warn("no plugin has this name so far; it may be one that has not described itself, or may not run", "plugins", name)
 	}
 	for _, w := range workers[:len(workers):len(workers)] {
 		if known, _ := w.identity(); known != nil {
@@ -116,7 +146,7 @@ func (h *Host) arrange(ctx context.Context, workers []*worker) ([]*worker, error
 		return workers, err
 	}
 	h.mu.Lock()
-	h.workers = workers
+	h.workers, h.skipped = workers, others
 	wake := h.publish(p.absent)
 	h.mu.Unlock()
 	callAll(wake)
@@ -130,11 +160,7 @@ func (h *Host) begin(ctx context.Context, w *worker) error {
 	if known == nil {
 		return nil
 	}
-	start := h.serve
-	if w.process == nil { // its sibling has the process that described itself
-		start = h.restart
-	}
-	err := start(ctx, w)
+	err := h.first(ctx, w)
 	var refusal *host.ConfigurationError
 	if errors.As(err, &refusal) {
 		if share.written {
@@ -147,6 +173,23 @@ func (h *Host) begin(ctx context.Context, w *worker) error {
 		w.failed(0, err, h.log)
 	}
 	return nil
+}
+
+// first serves with the process of a worker, and starts it where a sibling has the one that described itself.
+func (h *Host) first(ctx context.Context, w *worker) error {
+	if w.process == nil {
+		p, d, err := h.open(ctx, w.binary)
+		if err != nil {
+			return err
+		}
+		w.process = p
+		if known, _ := w.identity(); known.Name != d.Name || known.Role != d.Role {
+			discard(p)
+			return fmt.Errorf("it was the %s %q when it was started first, and then the %s %q: a plugin must not change its name or role by itself",
+				known.Role, known.Name, d.Role, d.Name)
+		}
+	}
+	return h.serve(ctx, w)
 }
 
 // place is where the configuration of a share stands in the daemon's.
@@ -173,19 +216,25 @@ func offersOf(workers []*worker) (offers []offer, silent []string) {
 	return offers, silent
 }
 
-// unclaimed lists the configured names that no plugin has, sorted.
-func unclaimed(c Config, p plan) (names []string) {
-	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
-		if p.shares[name] == nil {
-			names = append(names, name)
+// mayBePlugins lists the skipped files that may be plugins.
+func mayBePlugins(others []skipped) (files []string) {
+	for _, s := range others {
+		if s.plugin {
+			files = append(files, s.file)
 		}
 	}
-	return names
+	return files
 }
 
 // publish swaps in a table of what the workers serve, and returns the wake calls of those who waited for it. The lock is held.
 func (h *Host) publish(absent map[string]string) []func() {
-	h.table.Store(tableOf(h.workers, absent))
+	absent = maps.Clone(absent) // it may be that of a table, which is never changed
+	for name, plugin := range h.removed {
+		if _, claimed := absent[name]; !claimed {
+			absent[name] = plugin
+		}
+	}
+	h.table.Store(tableOf(h.workers, absent, mayBePlugins(h.skipped)))
 	wake := h.waiting
 	h.waiting = nil
 	return wake

@@ -87,8 +87,8 @@ func (w *worker) status() core.PluginStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := core.PluginStatus{
-		Name: fileName(w.file), Config: w.share.label, File: w.file, State: w.state, Reason: w.reason, Restarts: max(w.starts-1, 0),
-		InFlight: w.gate.load(),
+		Name: fileName(w.file), Config: w.share.label, File: w.file, State: w.state, Reason: w.reason, Update: w.update,
+		Restarts: max(w.starts-1, 0), InFlight: w.gate.load(),
 	}
 	if w.known != nil {
 		s.Name, s.Version, s.Role = w.known.Name, w.known.Version, core.PluginRole(w.known.Role)

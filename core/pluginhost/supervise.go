@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/postrider/postrider/sdk/host"
@@ -14,11 +15,23 @@ import (
 // maxUnanswered health checks in a row are the end of a process.
 const maxUnanswered = 2
 
-// attend keeps the process of a worker running, and those of its quarantine as they are needed, until ctx ends.
+// attend keeps the process of a worker running, and those of its quarantine as they are needed, until ctx ends, or it is left alone. The Host's lock is
+// held.
 func (h *Host) attend(ctx context.Context, w *worker) {
-	h.watchers.Go(func() { h.supervise(ctx, w) })
+	ctx, neglect := context.WithCancel(ctx)
+	w.neglect, w.watching = neglect, new(sync.WaitGroup)
+	w.watching.Go(func() { h.supervise(ctx, w) })
 	for _, ward := range w.quarantine.wards() {
-		h.watchers.Go(func() { h.isolate(ctx, w, ward) })
+		w.watching.Go(func() { h.isolate(ctx, w, ward) })
+	}
+	h.watchers.Go(w.watching.Wait)
+}
+
+// leaveAlone ends what attends to a worker, and leaves its processes as they are.
+func (w *worker) leaveAlone() {
+	if w.neglect != nil {
+		w.neglect()
+		w.watching.Wait()
 	}
 }
 
@@ -117,17 +130,17 @@ func died(p process) error {
 	return errors.New("it exited")
 }
 
-// restart starts the process of a worker anew. What the file holds by now may have changed: it must still be the plugin that it was.
+// restart starts the process of a worker anew. What it says of itself may have changed: it must still be the plugin that it was.
 func (h *Host) restart(ctx context.Context, w *worker) error {
 	if w.process != nil { // it may have died before anybody watched
 		discard(w.process)
 	}
-	p, d, err := h.open(ctx, w.file)
+	p, d, err := h.open(ctx, w.binary)
 	if err != nil {
 		return err
 	}
 	w.process = p
-	if err := h.admit(ctx, w, d); err != nil {
+	if err := h.admit(w, d); err != nil {
 		discard(p)
 		return err
 	}
@@ -160,7 +173,7 @@ func (h *Host) serve(ctx context.Context, w *worker) error {
 }
 
 // admit takes over what a plugin says of itself, if it may say that beside all the others. A ward changes nothing for them.
-func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
+func (h *Host) admit(w *worker, d *description) error {
 	known, _ := w.identity()
 	if known != nil && known.same(d.Description) {
 		return nil
@@ -170,13 +183,13 @@ func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known != nil && (known.Name != d.Name || known.Role != d.Role) {
-		return fmt.Errorf("plugin file %s was the %s %q and is now the %s %q: restart Postrider to take it over",
+		return fmt.Errorf("plugin file %s was the %s %q and is now the %s %q: a plugin must not change its name or role by itself",
 			w.file, known.Role, known.Name, d.Role, d.Name)
 	}
 	if w.ward != nil {
 		return nil
 	}
-	offers, silent := offersOf(h.workers)
+	offers, _ := offersOf(h.workers)
 	for i, o := range offers {
 		if o.file == w.file {
 			offers[i].description = d
@@ -185,14 +198,14 @@ func (h *Host) admit(ctx context.Context, w *worker, d *description) error {
 	if known == nil {
 		offers = append(offers, offer{file: w.file, description: d})
 	}
-	p, err := makePlan(h.config, offers, silent)
+	p, err := makePlan(h.config, offers)
 	if err != nil {
 		return err
 	}
 	if known == nil {
 		for _, sibling := range w.spread(d, p.shares[d.Name], h.config) {
 			h.workers = append(h.workers, sibling)
-			h.attend(ctx, sibling)
+			h.attendTo(sibling)
 		}
 	} else {
 		for _, other := range h.workers {

@@ -14,7 +14,7 @@ type table struct {
 	services  map[core.Service]served
 	notifiers map[string]served
 	absent    map[string]string // notifier names whose plugin isn't there, and that plugin
-	silent    []string          // files that haven't described themselves yet: what nobody serves, one of them may
+	silent    []string          // files that haven't described themselves, or may not run: what nobody serves, one of them may
 }
 
 // served is a service or a notifier name.
@@ -26,8 +26,8 @@ type served struct {
 }
 
 // tableOf writes down what the workers serve.
-func tableOf(workers []*worker, absent map[string]string) *table {
-	t := &table{services: make(map[core.Service]served), notifiers: make(map[string]served), absent: absent}
+func tableOf(workers []*worker, absent map[string]string, refused []string) *table {
+	t := &table{services: make(map[core.Service]served), notifiers: make(map[string]served), absent: absent, silent: refused}
 	for _, w := range workers {
 		known, share := w.identity()
 		if known == nil {
@@ -40,6 +40,7 @@ func tableOf(workers []*worker, absent map[string]string) *table {
 		}
 		for _, name := range share.names {
 			t.notifiers[name] = served{by: w, schema: known.settings}
+			delete(t.absent, name)
 		}
 	}
 	return t

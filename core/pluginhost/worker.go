@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ const (
 // worker is one plugin process, replaced when it dies: one per plugin and configuration, and those of its quarantine. Requests go through send,
 // processes come and go in supervise.go.
 type worker struct {
-	file     string
+	file     string        // in the plugin directory
 	patience time.Duration // for the answer to a health check
 	gate     gate
 
@@ -33,7 +34,11 @@ type worker struct {
 	closing atomic.Bool // what crashes now, we ended
 	silent  atomic.Bool // the last health check went unanswered
 
-	// Of Start, then of the one goroutine that supervises, then of Close.
+	neglect  context.CancelFunc // ends the goroutines that attend to it; nil: none ever did
+	watching *sync.WaitGroup    // those
+
+	// Of Start, then of the one goroutine that supervises, then of Close; of Reload, while nobody attends.
+	binary   *binary       // what is started
 	process  process       // the last one that was started; nil: none ever
 	pace     pace          // of restarts
 	delay    time.Duration // until the next start, where there is no process
@@ -44,18 +49,23 @@ type worker struct {
 	share  share
 	state  string
 	reason string
+	update string // why the file isn't what runs; "": it is
 	starts int
+	leaves map[process]bool // the processes that finish what is in flight, after others took their place
 }
 
-func newWorker(file string, c Config) *worker {
-	w := emptyWorker(file, c)
+func newWorker(b *binary, c Config) *worker {
+	w := emptyWorker(b, c)
 	w.gate.why = w.String() + " is starting"
-	w.quarantine = newQuarantine(file, c)
+	w.quarantine = newQuarantine(b, c)
 	return w
 }
 
-func emptyWorker(file string, c Config) *worker {
-	return &worker{file: file, patience: c.HealthTimeout, state: stateStarting, pace: pace{longest: c.RestartDelay}}
+func emptyWorker(b *binary, c Config) *worker {
+	return &worker{
+		file: b.path, binary: b, patience: c.HealthTimeout, state: stateStarting, pace: pace{longest: c.RestartDelay},
+		leaves: make(map[process]bool),
+	}
 }
 
 // String names the plugin for messages.
@@ -85,6 +95,13 @@ func (w *worker) become(d *description, s share) {
 	w.known, w.share = d, s
 }
 
+// isLeaving reports whether another process took the place of p.
+func (w *worker) isLeaving(p process) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.leaves[p]
+}
+
 // is notes the state and the reason for it, for operators.
 func (w *worker) is(state, reason string) {
 	w.mu.Lock()
@@ -96,11 +113,17 @@ func (w *worker) is(state, reason string) {
 func (w *worker) spread(d *description, shares []share, c Config) (siblings []*worker) {
 	w.become(d, shares[0])
 	for _, s := range shares[1:] {
-		sibling := newWorker(w.file, c)
+		sibling := newWorker(w.binary, c)
 		sibling.become(d, s)
 		siblings = append(siblings, sibling)
 	}
 	return siblings
+}
+
+func killAll(workers []*worker) {
+	for _, w := range workers {
+		w.kill()
+	}
 }
 
 // limit is how many requests the worker takes at once.

@@ -28,6 +28,8 @@ const outputGrace = time.Second
 // pass the daemon's standard input on, and notice a plugin's death only when all of its children have closed their output.
 type child struct {
 	path      string
+	opened    *os.File // what is run; nil: what lies at path
+	limits    Limits
 	socketDir string
 	env       []string
 	output    *output
@@ -46,11 +48,25 @@ type child struct {
 func newChild(c Config, socketDir string) *child {
 	return &child{
 		path:      c.Path,
+		opened:    c.Executable,
+		limits:    c.Limits,
 		socketDir: socketDir,
-		env:       append(slices.Clone(c.Env), wire.LogLevelVariable+"="+c.Logger.GetLevel().String()),
+		env:       append(environment(c), wire.LogLevelVariable+"="+c.Logger.GetLevel().String()),
 		output:    newOutput(c.Logger, c.Path),
 		exited:    make(chan struct{}),
 	}
+}
+
+// environment returns the plugin's environment, with what its limits add.
+func environment(c Config) []string {
+	env := slices.Clone(c.Env)
+	if c.Limits.User != nil {
+		env = append(env, "HOME="+c.Limits.User.Home)
+	}
+	if c.Limits.Memory > 0 {
+		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(c.Limits.Memory, 10))
+	}
+	return env
 }
 
 // prepare takes over the environment of the handshake.
@@ -73,10 +89,13 @@ func (c *child) Start(context.Context) error {
 		return err
 	}
 	c.stdout, c.stderr = stdout, stderr
-	c.cmd = exec.Command(c.path)
+	c.cmd = command(c.path, c.opened)
 	c.cmd.Env = c.env
 	c.cmd.Stdout, c.cmd.Stderr = childStdout, childStderr
 	c.cmd.SysProcAttr = processAttributes()
+	if user := c.limits.User; user != nil {
+		c.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(user.ID), Gid: uint32(user.Group)}
+	}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -109,6 +128,12 @@ func (c *child) begin() error {
 		return err
 	}
 	c.alive = true
+	if c.limits.Files > 0 {
+		if err := limitFiles(c.cmd.Process.Pid, c.limits.Files); err != nil {
+			c.killed = true
+			c.output.remember(fmt.Sprintf("its number of open files could not be limited: %v", err))
+		}
+	}
 	if c.killed {
 		c.signal(syscall.SIGKILL)
 	}

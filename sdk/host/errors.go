@@ -48,7 +48,12 @@ func (e *ConfigurationError) Error() string {
 type LaunchError struct {
 	Path string
 	What string // what is wrong with it, and what to do
+
+	cause error
 }
+
+// Unwrap returns the system's error, where there is one.
+func (e *LaunchError) Unwrap() error { return e.cause }
 
 // Error names the file, and says what is wrong with it.
 func (e *LaunchError) Error() string { return e.Path + " " + e.What }

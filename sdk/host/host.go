@@ -10,6 +10,7 @@ package host
 
 import (
 	"encoding/json"
+	"os"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,6 +20,13 @@ import (
 type Config struct {
 	// Path is the plugin's executable file.
 	Path string
+
+	// Executable is that file, opened for reading, where the caller has looked at what is in it: this is what Linux runs then, whatever lies
+	// at Path meanwhile. Launch leaves it open. nil, and on other systems: what lies at Path is run.
+	Executable *os.File
+
+	// Limits keeps the process within bounds. The zero Limits are the daemon's own rights and no bounds.
+	Limits Limits
 
 	// SocketDir is an existing directory, 0700, that holds the plugin's socket, which Launch's process removes when it ends. What a killed
 	// daemon left behind is the caller's to wipe. The path may have [MaxSocketDir] bytes. "": a temporary directory.
@@ -39,6 +47,19 @@ type Config struct {
 
 	// StopGrace is how long a plugin may take to end after SIGTERM, before it gets SIGKILL. 0: 1 s.
 	StopGrace time.Duration
+}
+
+// Limits says what a plugin's process may be and have.
+type Limits struct {
+	User   *User // nil: the daemon's. Only a daemon of root can choose
+	Files  int   // descriptors that it may have open; 0: as the daemon
+	Memory int64 // bytes that Go's collector keeps to as long as it can (GOMEMLIMIT); 0: none. See [Process.Memory] to hold it to that
+}
+
+// User is whom a process runs as. It has no supplementary groups.
+type User struct {
+	ID, Group int
+	Home      string
 }
 
 func (c Config) withDefaults() Config {

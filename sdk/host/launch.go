@@ -24,10 +24,10 @@ const MaxSocketDir = 107 - len("/plugin") - 12
 // before that, the process is killed. What is wrong with the file is a [*LaunchError].
 func Launch(ctx context.Context, c Config) (*Process, error) {
 	c = c.withDefaults()
-	if err := checkFile(c.Path); err != nil {
+	if err := checkFile(c); err != nil {
 		return nil, err
 	}
-	socketDir, removeSocketDir, err := socketDir(c.SocketDir)
+	socketDir, removeSocketDir, err := socketDir(c)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func start(ctx, streamCtx context.Context, p *Process, client *plugin.Client, ch
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	return nil, &LaunchError{Path: p.config.Path, What: ch.diagnose(err)}
+	return nil, &LaunchError{Path: p.config.Path, What: ch.diagnose(err), cause: err}
 }
 
 var errStartTimeout = errors.New("the plugin's time to start is over")
@@ -132,8 +132,9 @@ func newClient(c Config, socketDir string, ch *child) *plugin.Client {
 }
 
 // checkFile says why a file can't be a plugin, before the kernel says it in fewer words.
-func checkFile(path string) error {
-	info, err := os.Stat(path)
+func checkFile(c Config) error {
+	path := c.Path
+	info, err := stat(c)
 	switch {
 	case err != nil:
 		return &LaunchError{Path: path, What: fmt.Sprintf("can't be launched: %v", errors.Unwrap(err))}
@@ -147,14 +148,30 @@ func checkFile(path string) error {
 	return nil
 }
 
-// socketDir returns the directory for the plugin's socket, and what removes it if it is temporary.
-func socketDir(dir string) (string, func(), error) {
-	if dir == "" {
+func stat(c Config) (os.FileInfo, error) {
+	if c.Executable != nil {
+		return c.Executable.Stat()
+	}
+	return os.Stat(c.Path)
+}
+
+// socketDir returns the directory for the plugin's socket, and what removes it if it is temporary. A plugin that runs as somebody else has a temporary
+// one of its own: it may not so much as reach the daemon's.
+func socketDir(c Config) (string, func(), error) {
+	dir := c.SocketDir
+	if dir == "" || c.Limits.User != nil {
 		temporary, err := os.MkdirTemp("", "postrider")
 		if err != nil {
 			return "", nil, fmt.Errorf("make a directory for the plugin's socket: %w", err)
 		}
-		return temporary, func() { os.RemoveAll(temporary) }, nil
+		remove := func() { os.RemoveAll(temporary) }
+		if user := c.Limits.User; user != nil {
+			if err := os.Chown(temporary, user.ID, user.Group); err != nil {
+				remove()
+				return "", nil, fmt.Errorf("give the directory for the plugin's socket to its user: %w", err)
+			}
+		}
+		return temporary, remove, nil
 	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
