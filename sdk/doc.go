@@ -17,5 +17,6 @@
 // Everything else is an [Option]: a typed configuration ([Configure]), per-subscriber settings ([Settings]), health ([Health]), a limit
 // ([MaxInFlight]). Inside a call, the context knows the deadline, ends when the caller gives up, and carries the plugin's [Logger] and
 // its guarded [HTTPClient]. What is written to standard output goes to the daemon's log; a panic in your code becomes an error of that one
-// call. Package sdktest runs your plugin through the real protocol in a test.
+// call. Package sdktest runs your plugin through the real protocol in a test, and holds it to what every plugin must do; `postrider plugin test PATH` does that with
+// the built binary.
 package sdk

@@ -12,8 +12,8 @@ import (
 )
 
 func (a *app) plugin() *cobra.Command {
-	c := &cobra.Command{Use: "plugin", Aliases: []string{"plugins"}, Short: "Look at the daemon's plugins, reload and trust them"}
-	c.AddCommand(a.pluginList(), a.pluginReload(), a.pluginTrust())
+	c := &cobra.Command{Use: "plugin", Aliases: []string{"plugins"}, Short: "Look at plugins, reload and trust the daemon's, test one"}
+	c.AddCommand(a.pluginList(), a.pluginReload(), a.pluginTrust(), a.pluginTest())
 	return c
 }
 

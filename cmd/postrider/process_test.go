@@ -44,6 +44,7 @@ func buildBinaries() {
 		"":         {"."},
 		"plugins":  {"../../plugins/notifier-http"},
 		"examples": {"../../examples/resolver-orders", "../../examples/notifier-console"},
+		"subject":  {"../../sdk/conformance/testdata/subject"},
 	} {
 		target := filepath.Join(binaries.dir, folder) + string(filepath.Separator)
 		build := exec.Command("go", append([]string{"build", "-o", target}, packages...)...)

@@ -98,7 +98,7 @@ func New(c Config) (*Host, error) {
 func (h *Host) launchFile(ctx context.Context, b *binary, limits host.Limits) (process, error) {
 	p, err := host.Launch(ctx, host.Config{
 		Path: b.path, Executable: b.file, Limits: limits,
-		SocketDir: h.config.SocketDir, Env: environment(), Logger: h.log, StartTimeout: h.config.StartTimeout,
+		SocketDir: h.config.SocketDir, Env: Environment(), Logger: h.log, StartTimeout: h.config.StartTimeout,
 	})
 	if err != nil {
 		return nil, err
@@ -110,7 +110,8 @@ func (h *Host) launchFile(ctx context.Context, b *binary, limits host.Limits) (p
 // zone and root certificates. No proxies: what a plugin may reach is checked where it dials.
 var inherited = []string{"PATH", "HOME", "TMPDIR", "TZ", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
-func environment() []string {
+// Environment is what a plugin gets of this process's environment.
+func Environment() []string {
 	var env []string
 	for _, name := range inherited {
 		if value, ok := os.LookupEnv(name); ok {

@@ -30,6 +30,7 @@ func Attach(ctx context.Context, c Config, network, address string) (*Process, e
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
 	options := append(dialOptions(), grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options = append(options, c.DialOptions...)
 	conn, err := grpc.NewClient("passthrough:///plugin", options...)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
 )
 
 // Config says how to launch one plugin.
@@ -47,6 +48,9 @@ type Config struct {
 
 	// StopGrace is how long a plugin may take to end after SIGTERM, before it gets SIGKILL. 0: 1 s.
 	StopGrace time.Duration
+
+	// DialOptions are added to those of the connection, for who must see what crosses it: package conformance.
+	DialOptions []grpc.DialOption
 }
 
 // Limits says what a plugin's process may be and have.

@@ -118,7 +118,7 @@ func newClient(c Config, socketDir string, ch *child) *plugin.Client {
 		AutoMTLS:         true,
 		SkipHostEnv:      true,                         // the daemon's environment may hold passwords
 		StartTimeout:     c.StartTimeout + time.Second, // ours ends first
-		GRPCDialOptions:  dialOptions(),
+		GRPCDialOptions:  append(dialOptions(), c.DialOptions...),
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: socketDir},
 		Logger:           hclog.NewNullLogger(), // what it would say, our errors say
 		SyncStdout:       ch.output.prints(),

@@ -26,6 +26,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/postrider/postrider/sdk"
+	"github.com/postrider/postrider/sdk/conformance"
 	"github.com/postrider/postrider/sdk/host"
 )
 
@@ -35,7 +36,7 @@ var loopback = []string{"127.0.0.0/8", "::1"}
 
 // Plugin is a plugin under test. It ends with its test.
 type Plugin struct {
-	process    *host.Process
+	plugin     *conformance.Plugin
 	mu         sync.Mutex
 	configured bool
 }
@@ -74,28 +75,28 @@ func Serve(t testing.TB, p *sdk.Plugin) *Plugin {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- p.ServeOn(ctx, l) }()
-	process, err := host.Attach(t.Context(), host.Config{Logger: logger(t)}, "unix", l.Addr().String())
+	plugin, err := conformance.Attach(t.Context(), host.Config{Logger: logger(t)}, "unix", l.Addr().String())
 	if err != nil {
 		stop()
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		process.Kill()
-		<-process.Done()
+		plugin.Process.Kill()
+		<-plugin.Process.Done()
 		stop()
 		if err := <-served; err != nil {
 			t.Errorf("serve the plugin: %v", err)
 		}
 		os.RemoveAll(dir)
 	})
-	return &Plugin{process: process}
+	return &Plugin{plugin: plugin}
 }
 
 // Launch runs a built plugin as the daemon does: as a process of its own, with handshake and encryption, and nothing in its environment
 // but PATH and env ("KEY=value").
 func Launch(t testing.TB, path string, env ...string) *Plugin {
 	t.Helper()
-	process, err := host.Launch(t.Context(), host.Config{
+	plugin, err := conformance.Launch(t.Context(), host.Config{
 		Path:   path,
 		Env:    append([]string{"PATH=" + os.Getenv("PATH")}, env...),
 		Logger: logger(t),
@@ -106,9 +107,9 @@ func Launch(t testing.TB, path string, env ...string) *Plugin {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		process.Close(ctx) //nolint:errcheck // what a test leaves in flight is its affair
+		plugin.Process.Close(ctx) //nolint:errcheck // what a test leaves in flight is its affair
 	})
-	return &Plugin{process: process}
+	return &Plugin{plugin: plugin}
 }
 
 // logger passes the plugin's log lines on to the test's.
@@ -117,7 +118,7 @@ func logger(t testing.TB) hclog.Logger {
 }
 
 // Description returns what the plugin says of itself.
-func (p *Plugin) Description() host.Description { return p.process.Description() }
+func (p *Plugin) Description() host.Description { return p.plugin.Process.Description() }
 
 // Configure gives the plugin a configuration, a JSON object, and what it may reach; if no egressAllow is given, that is the loopback
 // addresses. A refusal is a [*host.ConfigurationError]. Where no test calls it before the first Resolve or Notify, the plugin gets none.
@@ -131,7 +132,7 @@ func (p *Plugin) configure(ctx context.Context, configuration string, egressAllo
 	if len(egressAllow) == 0 {
 		egressAllow = loopback
 	}
-	if err := p.process.Configure(ctx, json.RawMessage(configuration), egressAllow); err != nil {
+	if err := p.plugin.Process.Configure(ctx, json.RawMessage(configuration), egressAllow); err != nil {
 		return err
 	}
 	p.configured = true
@@ -154,7 +155,7 @@ func (p *Plugin) Resolve(ctx context.Context, class, method, arguments string) (
 	if err := p.ready(ctx); err != nil {
 		return "", err
 	}
-	payload, err := p.process.Resolve(ctx, host.Resolution{Class: class, Method: method, Arguments: json.RawMessage(arguments), EventID: "evt_test"})
+	payload, err := p.plugin.Process.Resolve(ctx, host.Resolution{Class: class, Method: method, Arguments: json.RawMessage(arguments), EventID: "evt_test"})
 	return string(payload), err
 }
 
@@ -164,30 +165,7 @@ func (p *Plugin) Notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error
 	if err := p.ready(ctx); err != nil {
 		return sdk.Outcome{}, err
 	}
-	return p.process.Notify(ctx, complete(d))
-}
-
-func complete(d sdk.Delivery) sdk.Delivery {
-	fill(&d.ID, "dlv_test")
-	fill(&d.Attempt, 1)
-	fill(&d.Event, "sdk.tested")
-	fill(&d.EventID, "evt_test")
-	fill(&d.Envelope, "standard")
-	fill(&d.Subscriber, 1)
-	if d.Time.IsZero() {
-		d.Time = time.Now().Truncate(time.Millisecond)
-	}
-	if d.Payload == nil {
-		d.Payload = json.RawMessage(`{"id":1}`)
-	}
-	return d
-}
-
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
+	return p.plugin.Process.Notify(ctx, conformance.Complete(d))
 }
 
 // Health asks the plugin for its health, which is nil when it can work.
@@ -195,5 +173,5 @@ func (p *Plugin) Health(ctx context.Context) error {
 	if err := p.ready(ctx); err != nil {
 		return err
 	}
-	return p.process.Health(ctx)
+	return p.plugin.Process.Health(ctx)
 }

@@ -3,8 +3,10 @@ package sdktest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -156,4 +158,39 @@ func TestABuiltBinaryPassesTheChecks(t *testing.T) {
 	sdktest.CheckNotifier(t, sdktest.NotifierCheck{
 		Start: func(t testing.TB) *sdktest.Plugin { return sdktest.Launch(t, binary, "SUBJECT=notifier") },
 	})
+}
+
+// failing stands in the environment of a test process that is to fail.
+const failing = "SDKTEST_FAILING"
+
+func TestAnAuthorIsToldWhichRuleIsBrokenAndWhatToDo(t *testing.T) {
+	if os.Getenv(failing) != "" {
+		get := func(context.Context, byID) (order, error) { return order{}, errors.New("the database is away") }
+		sdktest.CheckResolver(t, sdktest.ResolverCheck{
+			Start: func(t testing.TB) *sdktest.Plugin { return sdktest.Resolver(t, sdk.Method("Orders", "get", get)) },
+			Calls: []sdktest.Call{{Class: "Orders", Method: "get", Arguments: `{"id":1}`}},
+		})
+		return
+	}
+	itself := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
+	itself.Env = append(os.Environ(), failing+"=1")
+	out, err := itself.CombinedOutput()
+	if err == nil {
+		t.Error("it passed")
+	}
+	for _, want := range []string{"FAIL: " + t.Name() + "/answers_with_a_payload", "Orders::get: the database is away", "what to do: Set either payload or failure"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the author doesn't see %q in\n%s", want, out)
+		}
+	}
+}
+
+func TestAPanicOfTheAuthorsCodeCostsOneRequest(t *testing.T) {
+	fragile := sdk.NotifierFunc(func(_ context.Context, d sdk.Delivery) (sdk.Outcome, error) {
+		if !json.Valid(d.Payload) {
+			panic("what is that?")
+		}
+		return sdk.Delivered(), nil
+	})
+	sdktest.CheckNotifier(t, sdktest.NotifierCheck{Start: func(t testing.TB) *sdktest.Plugin { return sdktest.Notifier(t, fragile) }})
 }
