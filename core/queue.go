@@ -26,7 +26,7 @@ type Message struct {
 	Content    *Event       // the event, on the EventQueue: required when publishing; filled in when consumed
 
 	// Set by the queue on what it hands to a Handler.
-	Fresh       bool // surely no Handler did anything with it before, except to hold it: the log need not be asked
+	Fresh       bool // surely no Handler did anything with it before, except to hold it: the log need not be asked. A queue that can't be sure never says so
 	Redelivered bool // some Handler may have done something with it before
 }
 
@@ -72,7 +72,7 @@ func (h *Held) Error() string { return "held: " + h.Reason }
 type Depth struct {
 	Queue QueueName
 	Ready int // to be handed over as soon as there is room
-	Due   int // due later
+	Due   int // due later; a queue that can't tell apart what is due counts it with the deliveries
 }
 
 // Queue carries messages at least once and makes the hand-over safe: Result.Log and Result.Next are durable before the consumed message is
@@ -84,7 +84,8 @@ type Depth struct {
 // core/coretest states all of this as tests.
 type Queue interface {
 	// Publish makes out durable, all or nothing, before it returns nil. It returns ErrNoSpace or ErrUnavailable, with nothing
-	// accepted, when it can't.
+	// accepted, when it can't. A queue that is elsewhere may have accepted some or all of it when the way there broke meanwhile: then, too, it
+	// returns ErrUnavailable, and publishing again does no harm.
 	//
 	// A first publish of an event (Attempt 1) whose id is known is dropped where the content is the same, and ErrConflict where it is
 	// not. A delivery message, or an event message whose First is over 1, is a replay: a queue that shares its file with the

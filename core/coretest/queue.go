@@ -20,10 +20,10 @@ func TestQueue(t *testing.T, place func(t *testing.T) Place) {
 		run  func(*testing.T, Place)
 	}{
 		{"what was published is there after reopening", publishedSurvives},
-		{"a message is fresh only the first time", freshOnce},
+		{"a message that a handler had comes again as such", redeliveredIsMarked},
 		{"what a handler refuses is delivered again", redeliveredOnError},
 		{"a held lane waits until it is woken and no other lane does", heldLane},
-		{"a lane with a backlog holds up no other", lanesTakeTurns},
+		{"a lane with a backlog and little room holds up no other", backlogHoldsUpNoOther},
 		{"log and successors are there before the successor is handed over", logBeforeSuccessor},
 		{"due messages come on time", dueOnTime},
 		{"a repeated publish is dropped and a conflicting one refused", repeats},
@@ -85,7 +85,7 @@ func publishedSurvives(t *testing.T, p Place) {
 	wantDepth(t, b, core.EventQueue, 0, 0)
 }
 
-func freshOnce(t *testing.T, p Place) {
+func redeliveredIsMarked(t *testing.T, p Place) {
 	b := p.Open(t)
 	publishEvents(t, b, newEvent("order.created"))
 	got := make(chan core.Message, 10)
@@ -94,8 +94,8 @@ func freshOnce(t *testing.T, p Place) {
 		got <- m
 		return core.Result{}, failed
 	})
-	if m := receive(t, got, "the message"); !m.Fresh || m.Redelivered {
-		t.Errorf("first time: fresh %t, redelivered %t", m.Fresh, m.Redelivered)
+	if m := receive(t, got, "the message"); m.Redelivered { // it may or may not be Fresh: not every queue can be sure
+		t.Errorf("first time: redelivered %t", m.Redelivered)
 	}
 	if m := receive(t, got, "the message"); m.Fresh || !m.Redelivered {
 		t.Errorf("second time: fresh %t, redelivered %t", m.Fresh, m.Redelivered)
@@ -182,18 +182,19 @@ func heldLane(t *testing.T, p Place) {
 		break
 	}
 	for range 10 {
-		if m := receive(t, held, "a message of the held lane"); !m.Fresh || m.Redelivered {
-			t.Errorf("a message that was only held: fresh %t, redelivered %t", m.Fresh, m.Redelivered)
+		if m := receive(t, held, "a message of the held lane"); m.Redelivered {
+			t.Error("a message that was only held is marked as redelivered")
 		}
 	}
 	c.stop()
 	wantDepth(t, b, core.EventQueue, 0, 0)
 }
 
-func lanesTakeTurns(t *testing.T, p Place) {
+// backlogHoldsUpNoOther has a lane with a long backlog and room for a few messages, which take long, and two lanes whose messages came last.
+func backlogHoldsUpNoOther(t *testing.T, p Place) {
 	b := p.Open(t)
 	defer closed(t, b)
-	const backlog, concurrency = 3000, 4
+	const backlog, room = 3000, 4
 	var out []core.Outgoing
 	for range backlog {
 		out = append(out, core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(newEvent("lane.long"))})
@@ -202,24 +203,36 @@ func lanesTakeTurns(t *testing.T, p Place) {
 		t.Fatal(err)
 	}
 	publishEvents(t, b, newEvent("lane.short"), newEvent("lane.other"))
-	var mu sync.Mutex
-	var order []string
-	all := make(chan struct{})
-	c := consume(t, b, core.EventQueue, concurrency, func(_ context.Context, m core.Message) (core.Result, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if order = append(order, m.Lane); len(order) == backlog+2 {
-			close(all)
+	var inHand, handled atomic.Int64
+	over, others := make(chan struct{}), make(chan string, 2)
+	c := consume(t, b, core.EventQueue, 2*room, func(_ context.Context, m core.Message) (core.Result, error) {
+		defer inHand.Add(-1)
+		switch n := inHand.Add(1); {
+		case m.Lane != "lane.long":
+			others <- m.Lane
+			return core.Result{}, nil
+		case n > room:
+			return core.Result{}, &core.Held{Reason: "full", Wait: time.Minute, Notify: func(func()) {}}
 		}
+		<-over
+		handled.Add(1)
 		return core.Result{}, nil
 	})
-	receive(t, all, "the last message")
+	receive(t, others, "a message of a short lane")
+	receive(t, others, "a message of the other short lane")
+	close(over)
 	c.stop()
-	for _, lane := range []string{"lane.short", "lane.other"} {
-		if at := slices.Index(order, lane); at > 4*concurrency {
-			t.Errorf("%s had to wait for %d messages of the long lane", lane, at)
+	eventually(t, "all of the backlog is handled or waits", func() bool {
+		depths, err := b.Depths(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		waiting := 0
+		for _, d := range depths {
+			waiting += d.Ready + d.Due
+		}
+		return waiting == backlog-int(handled.Load())
+	})
 }
 
 func logBeforeSuccessor(t *testing.T, p Place) {
@@ -395,12 +408,6 @@ func oneMessageADelivery(t *testing.T, p Place) {
 		}
 	}
 	wantDepth(t, b, core.DeliveryQueue, 1, 0)
-	later := toDeliver(e, 1)
-	later.Message.Attempt, later.Due = 2, time.Now().Add(time.Hour)
-	if err := b.Publish(t.Context(), later, toDeliver(e, 1)); err != nil {
-		t.Fatal(err)
-	}
-	wantDepth(t, b, core.DeliveryQueue, 0, 1)
 }
 
 func sameAttemptAgain(t *testing.T, p Place) {

@@ -145,7 +145,9 @@ func eventStates(t *testing.T, p Place) {
 		want(e.ID, core.EventAccepted)
 		events = append(events, e)
 	}
+	handled := make(chan core.Message, len(states))
 	c := consume(t, b, core.EventQueue, 1, func(_ context.Context, m core.Message) (core.Result, error) {
+		handled <- m
 		for _, state := range states {
 			if m.Lane == "order."+state.String() {
 				return core.Result{Log: []core.Record{core.EventRecord{Event: *m.Content, State: state}}}, nil
@@ -153,7 +155,9 @@ func eventStates(t *testing.T, p Place) {
 		}
 		return core.Result{}, fmt.Errorf("lane %q", m.Lane)
 	})
-	wantDepth(t, b, core.EventQueue, 0, 0)
+	for range states {
+		receive(t, handled, "an event")
+	}
 	c.stop()
 	for i, state := range states {
 		want(events[i].ID, state)
