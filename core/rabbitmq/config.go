@@ -52,7 +52,12 @@ type Store interface {
 	// HandOver notes, in one transaction, that m is consumed, all of result.Log, and that result.Next waits. Doing it twice changes nothing.
 	HandOver(ctx context.Context, m core.Message, result core.Result) error
 
-	// Attempt returns one attempt of the log, or ErrNotFound.
+	Log
+}
+
+// Log is what the queue asks of the store's log. It returns ErrNotFound for what was never logged.
+type Log interface {
+	Event(ctx context.Context, id core.EventID) (core.EventRecord, error)
 	Attempt(ctx context.Context, event core.EventID, subscriber core.SubscriberID, number int) (core.Attempt, error)
 }
 

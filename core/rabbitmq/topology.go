@@ -50,6 +50,9 @@ const (
 // hand, so the broker's own default of 20 (from 4.0 on) would make dead letters of what is merely slow on a shaky network.
 const deliveryLimit = 1000
 
+// unlimited are the arguments of queues that must give up on nothing, since nothing comes after them.
+var unlimited = map[string]any{"x-delivery-limit": int64(1_000_000_000)}
+
 // ladder holds the delays of everything that does not follow the schedule: Retry-After, full lanes, jitter, schedules of single subscribers. What has
 // to wait longer than one rung, or for a time between two, climbs several.
 var ladder = []time.Duration{
@@ -69,11 +72,11 @@ func TopologyOf(c Config) (Topology, error) {
 	t := Topology{
 		Exchanges: []Exchange{{c.Trigger.Exchange, "topic", "where AMQP publishers publish"}},
 		Queues: []QueueSpec{
-			{Name: c.Trigger.Queue, Role: "events of AMQP publishers", Foreign: true, Arguments: quorum(nil)},
+			{Name: c.Trigger.Queue, Role: "events of AMQP publishers", Foreign: true, Arguments: quorum(deadTo(deadletter))},
 			{Name: c.Prefix + eventSuffix, Role: "events published over HTTP, and events to be resolved again", Arguments: quorum(deadTo(deadletter))},
 			{Name: c.Prefix + deliverySuffix, Role: "deliveries that are due", Arguments: quorum(deadTo(deadletter))},
-			{Name: deadletter, Role: "what the broker gave up on, until it is filed as a dead letter", Arguments: quorum(nil)},
-			{Name: c.Prefix + registrySuffix, Role: "remembers which delay queues there are", Arguments: quorum(nil)},
+			{Name: deadletter, Role: "what the broker gave up on, until it is filed as a dead letter", Arguments: quorum(unlimited)},
+			{Name: c.Prefix + registrySuffix, Role: "remembers which delay queues there are", Arguments: quorum(unlimited)},
 		},
 		Bindings: []Binding{{c.Trigger.Exchange, c.Trigger.Queue, c.Trigger.Key}},
 	}

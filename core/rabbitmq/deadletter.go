@@ -1,0 +1,122 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/postrider/postrider/core"
+)
+
+// bury files what the broker gave up on, for as long as l lasts.
+func (q *Queue) bury(l *link) {
+	s, err := newSource(l, q.config.Prefix+deadletterSuffix, windowMin)
+	if err != nil {
+		l.end(fmt.Errorf("consume %s: %w", q.config.Prefix+deadletterSuffix, err))
+		return
+	}
+	defer s.close()
+	for d := range s.deliveries {
+		for pause := restFirst; ; pause = min(2*pause, restMax) {
+			err := q.buryOne(l, &d)
+			if err == nil {
+				s.acker.acknowledge(d.DeliveryTag)
+				break
+			}
+			if l.hasEnded() {
+				return
+			}
+			q.log.Error("what the broker gave up on cannot be filed, and will be again", "event", d.MessageId, "error", err)
+			select {
+			case <-time.After(pause):
+			case <-l.done:
+				return
+			}
+		}
+	}
+	s.ended()
+}
+
+// buryOne makes a dead letter of a message. If the log has its attempt already, it was only never acknowledged: then it is consumed as it would have been,
+// with what follows from that attempt.
+func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
+	ctx := context.Background() // ends with the link
+	e, err := decode(d)
+	if err != nil {
+		letter := unreadable(e.message.Event, q.config.Prefix+deadletterSuffix, d, err)
+		return q.config.Store.HandOver(ctx, core.Message{}, core.Result{Log: []core.Record{core.DeadLetterRecord{DeadLetter: letter}}})
+	}
+	m := e.message
+	attempt, err := q.config.Store.Attempt(ctx, m.Event, m.Subscriber, m.Attempt)
+	switch {
+	case err == nil:
+		return q.consumeLogged(ctx, l, m, attempt)
+	case !errors.Is(err, core.ErrNotFound):
+		return err
+	}
+	letter := core.DeadLetter{
+		ID: string(m.Event), Kind: core.DeadEvent, Event: m.Event, Subscriber: m.Subscriber, Died: time.Now(), Last: m.Attempt - 1,
+		Reason: fmt.Sprintf("the broker gave up on its message (%s): Postrider was interrupted each time it had it in hand; see why in its log, then replay "+
+			"this dead letter", whyDead(d)),
+	}
+	var log []core.Record
+	if m.Content != nil {
+		letter.EventName = m.Content.Name
+		log = append(log, core.EventRecord{Event: *m.Content, State: core.EventDead})
+	} else {
+		letter.ID, letter.Kind = string(core.DeliveryIDOf(m.Event, m.Subscriber)), core.DeadDelivery
+		record, err := q.config.Store.Event(ctx, m.Event)
+		if err != nil && !errors.Is(err, core.ErrNotFound) {
+			return err
+		}
+		letter.EventName = record.Event.Name
+	}
+	q.log.Warn("the broker gave up on a message", "dead_letter", letter.ID, "event", m.Event, "subscriber", m.Subscriber, "attempt", m.Attempt)
+	return q.config.Store.HandOver(ctx, m, core.Result{Log: append(log, core.DeadLetterRecord{DeadLetter: letter})})
+}
+
+// consumeLogged hands over a message whose attempt a is in the log.
+func (q *Queue) consumeLogged(ctx context.Context, l *link, m core.Message, a core.Attempt) error {
+	var result core.Result
+	if !a.Due.IsZero() {
+		next := m
+		next.Attempt, next.First, next.Since = a.Number+1, a.First, a.Since
+		name := core.DeliveryQueue
+		if m.Content != nil {
+			name = core.EventQueue
+		}
+		result.Next = []core.Outgoing{{Queue: name, Message: next, Due: a.Due}}
+	}
+	if err := q.config.Store.HandOver(ctx, m, result); err != nil {
+		return err
+	}
+	var postings []*posting
+	for _, o := range result.Next {
+		postings = append(postings, q.delays.send(q.target(o.Queue), envelope{message: o.Message, due: o.Due}, time.Now()))
+	}
+	return l.deliver(ctx, postings)
+}
+
+// whyDead tells what the broker says: queue and reason of the first time it dead-lettered the message. Nothing depends on it.
+func whyDead(d *amqp.Delivery) string {
+	reason, _ := d.Headers["x-first-death-reason"].(string)
+	queue, _ := d.Headers["x-first-death-queue"].(string)
+	// A message that went through a delay queue has died there first, of its age: the newest entry says more.
+	if deaths, ok := d.Headers["x-death"].([]any); ok && len(deaths) > 0 {
+		if newest, ok := deaths[0].(amqp.Table); ok {
+			if r, ok := newest["reason"].(string); ok {
+				reason = r
+			}
+			if q, ok := newest["queue"].(string); ok {
+				queue = q
+			}
+		}
+	}
+	if reason == "" {
+		return "for a reason it does not tell"
+	}
+	return reason + " of queue " + queue
+}
