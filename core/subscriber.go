@@ -15,10 +15,11 @@ func (id SubscriberID) String() string { return strconv.FormatInt(int64(id), 10)
 // Subscriber wants the payload of one webhook's events at one recipient URL.
 type Subscriber struct {
 	ID       SubscriberID
-	Event    string // the webhook's name
-	URL      string // recipient_url
-	Token    string // verification_token: secret, never shown, never logged
-	Notifier string // metadata: the notifier's name
+	Event    string         // the webhook's name
+	URL      string         // recipient_url
+	Token    string         // verification_token: secret, never shown, never logged
+	Earlier  []EarlierToken // what it was before, newest first: see ReplaceToken
+	Notifier string         // metadata: the notifier's name
 	Enabled  bool
 	Reason   string // why it is disabled, where the daemon did it
 	Created  time.Time

@@ -43,6 +43,8 @@ func deliveryFrom(q *pluginv1.NotifyRequest) Delivery {
 		Token:      q.GetToken(),
 		Settings:   settings,
 		Envelope:   q.GetEnvelope(),
+
+		EarlierTokens: q.GetEarlierTokens(),
 	}
 }
 

@@ -34,6 +34,9 @@ type Delivery struct {
 	Token      string          // verification_token: a secret, never log it
 	Settings   json.RawMessage // the subscriber's settings, valid by your schema; nil: none
 	Envelope   string          // standard, cloudevents or raw: see Body
+
+	// EarlierTokens were replaced, and are valid for a while yet, newest first: what is signed is signed with them too, where that is possible.
+	EarlierTokens []string
 }
 
 // Status is what became of an attempt.

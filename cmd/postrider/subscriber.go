@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +24,7 @@ func (a *app) subscriber() *cobra.Command {
 	c.AddCommand(a.subscriberList(), a.subscriberShow(), a.subscriberAdd(), a.subscriberUpdate(),
 		a.subscriberSwitch("enable", "Let deliveries go on, those that waited too", true),
 		a.subscriberSwitch("disable", "Hold deliveries back until it is enabled again", false),
-		a.subscriberDelete())
+		a.subscriberRotateSecret(), a.subscriberDelete())
 	return c
 }
 
@@ -132,6 +131,9 @@ func (a *app) showSubscriber(c *cobra.Command, to *connection, asJSON bool, r cl
 	f.add("envelope", s.Envelope)
 	f.add("retry", string(s.Retry))
 	f.add("settings", string(s.Settings))
+	for _, earlier := range s.EarlierTokens {
+		f.add("token before", "valid until "+moment(earlier.Expires))
+	}
 	f.add("created", moment(s.Created))
 	if !s.Modified.Equal(s.Created) {
 		f.add("modified", moment(s.Modified))
@@ -142,18 +144,16 @@ func (a *app) showSubscriber(c *cobra.Command, to *connection, asJSON bool, r cl
 
 // subscriberOptions are the flags that say what a subscriber is like.
 type subscriberOptions struct {
-	notifier, token, tokenFile, settings, retry, envelope string
+	notifier, settings, retry, envelope string
+	token                               *tokenOptions
 }
 
 func subscriberFlags(c *cobra.Command) *subscriberOptions {
-	var o subscriberOptions
+	o := subscriberOptions{token: tokenFlags(c)}
 	c.Flags().StringVar(&o.notifier, "notifier", "", "the `name` of the notifier that delivers")
-	c.Flags().StringVar(&o.token, "verification-token", "", "the `secret` that proves to the receiver that it is us; others can see it in the process list")
-	c.Flags().StringVar(&o.tokenFile, "verification-token-file", "", "a `file` that holds it; - is standard input")
 	c.Flags().StringVar(&o.settings, "settings", "", "settings for the notifier, as `JSON`; null takes them away")
 	c.Flags().StringVar(&o.retry, "retry", "", "a retry schedule of its own, as `JSON`: [\"5s\",\"5m\"]; null takes it away")
 	c.Flags().StringVar(&o.envelope, "envelope", "", "what surrounds the payload: standard, cloudevents or raw; \"\" is the daemon's choice")
-	c.MarkFlagsMutuallyExclusive("verification-token", "verification-token-file")
 	return &o
 }
 
@@ -164,15 +164,11 @@ func (o *subscriberOptions) fields(a *app, c *cobra.Command) (httpapi.Subscriber
 	if changed("notifier") {
 		f.Notifier = &o.notifier
 	}
-	if changed("verification-token") {
-		f.Token = &o.token
+	token, given, err := o.token.read(a, c)
+	if err != nil {
+		return f, err
 	}
-	if changed("verification-token-file") {
-		content, err := a.readFile(o.tokenFile)
-		if err != nil {
-			return f, fmt.Errorf("read the verification token: %w", err)
-		}
-		token := strings.TrimRight(string(content), "\r\n")
+	if given {
 		f.Token = &token
 	}
 	if changed("envelope") {

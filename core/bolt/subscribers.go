@@ -29,11 +29,19 @@ type storedSubscriber struct {
 	Settings json.RawMessage `json:"settings,omitempty"`
 	Retry    json.RawMessage `json:"retry,omitempty"`
 	Envelope core.Envelope   `json:"envelope,omitempty"`
+	Earlier  []storedToken   `json:"earlier,omitempty"`
+}
+
+// storedToken is a token that was replaced.
+type storedToken struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
 }
 
 func encodeSubscriber(s core.Subscriber) (encoder, error) {
 	b, err := json.Marshal(storedSubscriber{
 		s.Event, s.URL, s.Token, s.Notifier, s.Enabled, s.Reason, s.Created, s.Modified, s.Settings, s.Retry, s.Envelope,
+		convertEach(s.Earlier, func(e core.EarlierToken) storedToken { return storedToken(e) }),
 	})
 	if err != nil {
 		// Not wrapped: the error may quote what is secret.
@@ -54,7 +62,17 @@ func decodeSubscriber(key, value []byte) (core.Subscriber, error) {
 	return core.Subscriber{
 		ID: subscriberOf(key), Event: s.Event, URL: s.URL, Token: s.Token, Notifier: s.Notifier, Enabled: s.Enabled, Reason: s.Reason,
 		Created: s.Created, Modified: s.Modified, Settings: s.Settings, Retry: s.Retry, Envelope: s.Envelope,
+		Earlier: convertEach(s.Earlier, func(e storedToken) core.EarlierToken { return core.EarlierToken(e) }),
 	}, nil
+}
+
+// convertEach returns nil for an empty list.
+func convertEach[From, To any](from []From, convert func(From) To) []To {
+	var to []To
+	for _, item := range from {
+		to = append(to, convert(item))
+	}
+	return to
 }
 
 func subscriberKey(id core.SubscriberID) []byte { return seqKey(uint64(id)) }

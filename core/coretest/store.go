@@ -64,6 +64,7 @@ func fullSubscriber() core.Subscriber {
 	return core.Subscriber{
 		Event: "order.created", URL: "https://example.com/hook", Token: "secret", Notifier: "default", Enabled: true, Reason: "none",
 		Settings: json.RawMessage(`{"a":1}`), Retry: json.RawMessage(`["5s"]`), Envelope: core.EnvelopeRaw,
+		Earlier: []core.EarlierToken{{Token: "older", Expires: someTime}, {Token: "oldest", Expires: someTime.Add(-time.Hour)}},
 	}
 }
 

@@ -121,6 +121,7 @@ func New(c Config) http.Handler {
 		http.MethodGet: a.subscriber, http.MethodPut: a.changeSubscriber, http.MethodPatch: a.changeSubscriber,
 		http.MethodDelete: a.deleteSubscriber,
 	})
+	a.route("/v1/subscribers/{id}/rotate-secret", methods{http.MethodPost: a.rotateSecret})
 	a.route("/v1/deliveries", methods{http.MethodGet: a.listDeliveries})
 	a.route("/v1/deliveries/{id}", methods{http.MethodGet: a.delivery})
 	a.route("/v1/deliveries/{id}/replay", methods{http.MethodPost: a.replayDelivery})

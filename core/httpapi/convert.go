@@ -31,9 +31,21 @@ func subscriberOf(s core.Subscriber) Subscriber {
 		Settings:       shown(s.Settings),
 		Retry:          shown(s.Retry),
 		Envelope:       string(s.Envelope),
+		EarlierTokens:  earlierOf(s.Earlier, time.Now()),
 		Created:        wireTime(s.Created),
 		Modified:       wireTime(s.Modified),
 	}
+}
+
+// earlierOf tells of the tokens that are still valid, without showing them.
+func earlierOf(tokens []core.EarlierToken, now time.Time) []EarlierToken {
+	var valid []EarlierToken
+	for _, t := range tokens {
+		if now.Before(t.Expires) {
+			valid = append(valid, EarlierToken{Expires: wireTime(t.Expires)})
+		}
+	}
+	return valid
 }
 
 func webhookOf(w core.Webhook, offers map[core.Service]core.OfferedService) Webhook {

@@ -125,7 +125,9 @@ func (a *api) apply(s *core.Subscriber, fields SubscriberFields) error {
 	isNew := s.ID == 0
 	set(&s.Event, fields.Event)
 	set(&s.URL, fields.URL)
-	set(&s.Token, fields.Token)
+	if fields.Token != nil && *fields.Token != s.Token {
+		s.Token, s.Earlier = *fields.Token, nil // at once; rotate-secret leaves time
+	}
 	set(&s.Notifier, fields.Notifier)
 	if fields.Enabled != nil && *fields.Enabled != s.Enabled {
 		s.Enabled, s.Reason = *fields.Enabled, "" // the reason told why the daemon disabled it; now somebody has decided

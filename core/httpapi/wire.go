@@ -55,7 +55,19 @@ type SubscriberFields struct {
 	Envelope *string         `json:"envelope,omitempty"` // standard, cloudevents, raw, or "" for the daemon's
 }
 
-// Subscriber is a subscriber as the API shows it: without its token.
+// RotateSecret is the body of POST /v1/subscribers/{id}/rotate-secret, which answers the subscriber. Until the overlap ends, deliveries are signed
+// with the token before too, or, where a signature's scheme has room for one alone, with that one only.
+type RotateSecret struct {
+	Token   string `json:"token"`             // secret: taken, never given back
+	Overlap string `json:"overlap,omitempty"` // "0s" to "720h"; left out: 24h
+}
+
+// EarlierToken is a token that was replaced and is still valid. Nothing shows what it is.
+type EarlierToken struct {
+	Expires time.Time `json:"expires"`
+}
+
+// Subscriber is a subscriber as the API shows it: without its tokens.
 type Subscriber struct {
 	ID             int64           `json:"id"`
 	Event          string          `json:"event"`
@@ -66,6 +78,7 @@ type Subscriber struct {
 	Settings       json.RawMessage `json:"settings,omitempty"`
 	Retry          json.RawMessage `json:"retry,omitempty"`
 	Envelope       string          `json:"envelope,omitempty"`
+	EarlierTokens  []EarlierToken  `json:"earlier_tokens,omitempty"` // those that are still valid, newest first
 	Created        time.Time       `json:"created"`
 	Modified       time.Time       `json:"modified"`
 }

@@ -40,6 +40,8 @@ func deliveryOf(n core.Notification) sdk.Delivery {
 		Token:      n.Subscriber.Token,
 		Settings:   n.Subscriber.Settings,
 		Envelope:   string(n.Envelope),
+
+		EarlierTokens: n.Subscriber.EarlierTokens(time.Now()),
 	}
 }
 

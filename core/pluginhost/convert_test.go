@@ -19,8 +19,8 @@ func TestEveryFieldIsThoughtOf(t *testing.T) {
 		reflect.TypeFor[host.Resolution]():   4,  // all are set
 		reflect.TypeFor[core.Notification](): 6,  // all cross
 		reflect.TypeFor[core.Event]():        4,  // Arguments stay: the payload is there
-		reflect.TypeFor[core.Subscriber]():   12, // ID, URL, Token and Settings cross
-		reflect.TypeFor[sdk.Delivery]():      11, // all are set
+		reflect.TypeFor[core.Subscriber]():   13, // ID, URL, Token, Earlier and Settings cross
+		reflect.TypeFor[sdk.Delivery]():      12, // all are set
 		reflect.TypeFor[sdk.Outcome]():       6,  // all cross
 		reflect.TypeFor[core.Answer]():       6,  // all are set
 	} {
@@ -34,12 +34,14 @@ func TestEveryFieldOfWhatAPluginGetsIsSet(t *testing.T) {
 	accepted := time.UnixMilli(1700000000000)
 	d := deliveryOf(core.Notification{
 		Delivery: "dlv_1", Attempt: 2, Payload: json.RawMessage("{}"), Envelope: core.EnvelopeRaw,
-		Event:      core.Event{ID: "evt_1", Name: "a.b", Accepted: accepted},
-		Subscriber: core.Subscriber{ID: 7, URL: "https://example.com", Token: "secret", Settings: json.RawMessage(`{"a":1}`)},
+		Event: core.Event{ID: "evt_1", Name: "a.b", Accepted: accepted},
+		Subscriber: core.Subscriber{ID: 7, URL: "https://example.com", Token: "secret", Settings: json.RawMessage(`{"a":1}`), Earlier: []core.EarlierToken{
+			{Token: "newer", Expires: time.Now().Add(time.Hour)}, {Token: "expired", Expires: time.Now()},
+		}},
 	})
 	want := sdk.Delivery{
 		ID: "dlv_1", Attempt: 2, Event: "a.b", EventID: "evt_1", Time: accepted, Payload: json.RawMessage("{}"), Subscriber: 7,
-		URL: "https://example.com", Token: "secret", Settings: json.RawMessage(`{"a":1}`), Envelope: "raw",
+		URL: "https://example.com", Token: "secret", Settings: json.RawMessage(`{"a":1}`), Envelope: "raw", EarlierTokens: []string{"newer"},
 	}
 	if !reflect.DeepEqual(d, want) {
 		t.Errorf("got %+v, want %+v", d, want)

@@ -949,9 +949,10 @@ type NotifyRequest struct {
 	Payload       []byte                 `protobuf:"bytes,9,opt,name=payload,proto3" json:"payload,omitempty"`              // JSON
 	Subscriber    int64                  `protobuf:"varint,10,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
 	Url           string                 `protobuf:"bytes,11,opt,name=url,proto3" json:"url,omitempty"`
-	Token         string                 `protobuf:"bytes,12,opt,name=token,proto3" json:"token,omitempty"`       // a secret
-	Settings      []byte                 `protobuf:"bytes,13,opt,name=settings,proto3" json:"settings,omitempty"` // a JSON object by settings_schema; empty: none
-	Envelope      string                 `protobuf:"bytes,14,opt,name=envelope,proto3" json:"envelope,omitempty"` // standard, cloudevents or raw
+	Token         string                 `protobuf:"bytes,12,opt,name=token,proto3" json:"token,omitempty"`                                      // a secret
+	Settings      []byte                 `protobuf:"bytes,13,opt,name=settings,proto3" json:"settings,omitempty"`                                // a JSON object by settings_schema; empty: none
+	Envelope      string                 `protobuf:"bytes,14,opt,name=envelope,proto3" json:"envelope,omitempty"`                                // standard, cloudevents or raw
+	EarlierTokens []string               `protobuf:"bytes,15,rep,name=earlier_tokens,json=earlierTokens,proto3" json:"earlier_tokens,omitempty"` // secrets: tokens that were replaced and are valid for a while yet, newest first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1082,6 +1083,13 @@ func (x *NotifyRequest) GetEnvelope() string {
 		return x.Envelope
 	}
 	return ""
+}
+
+func (x *NotifyRequest) GetEarlierTokens() []string {
+	if x != nil {
+		return x.EarlierTokens
+	}
+	return nil
 }
 
 type NotifyAnswers struct {
@@ -1330,7 +1338,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\afailure\x18\x03 \x01(\v2\x1c.postrider.plugin.v1.FailureR\afailure\"n\n" +
 	"\x0eNotifyRequests\x12>\n" +
 	"\brequests\x18\x01 \x03(\v2\".postrider.plugin.v1.NotifyRequestR\brequests\x12\x1c\n" +
-	"\tcancelled\x18\x02 \x03(\x04R\tcancelled\"\x83\x03\n" +
+	"\tcancelled\x18\x02 \x03(\x04R\tcancelled\"\xaa\x03\n" +
 	"\rNotifyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12!\n" +
 	"\fremaining_ms\x18\x02 \x01(\x03R\vremainingMs\x12 \n" +
@@ -1349,7 +1357,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\x03url\x18\v \x01(\tR\x03url\x12\x14\n" +
 	"\x05token\x18\f \x01(\tR\x05token\x12\x1a\n" +
 	"\bsettings\x18\r \x01(\fR\bsettings\x12\x1a\n" +
-	"\benvelope\x18\x0e \x01(\tR\benvelope\"L\n" +
+	"\benvelope\x18\x0e \x01(\tR\benvelope\x12%\n" +
+	"\x0eearlier_tokens\x18\x0f \x03(\tR\rearlierTokens\"L\n" +
 	"\rNotifyAnswers\x12;\n" +
 	"\aanswers\x18\x01 \x03(\v2!.postrider.plugin.v1.NotifyAnswerR\aanswers\"\x8e\x01\n" +
 	"\fNotifyAnswer\x12\x0e\n" +

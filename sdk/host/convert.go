@@ -111,6 +111,8 @@ func notifyRequest(d sdk.Delivery) *pluginv1.NotifyRequest {
 		Token:      d.Token,
 		Settings:   d.Settings,
 		Envelope:   d.Envelope,
+
+		EarlierTokens: d.EarlierTokens,
 	}
 }
 

@@ -109,7 +109,7 @@ func TestEveryFieldOfARequestIsSent(t *testing.T) {
 		}
 		want := reflect.TypeFor[Resolution]().NumField()
 		if _, ok := m.(*pluginv1.NotifyRequest); ok {
-			want = 11 // sdk.Delivery's
+			want = 12 // sdk.Delivery's
 		}
 		if own != want {
 			t.Errorf("%s has %d fields beside the stream's, want %d: convert the new one", m.ProtoReflect().Descriptor().Name(), own, want)

@@ -167,7 +167,8 @@ func (p *Process) Notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, erro
 	}
 	request := notifyRequest(d)
 	request.Traceparent = sdk.Traceparent(ctx)
-	if err := requestLimits(request, d.Payload, request.Traceparent, d.ID, d.Event, d.EventID, d.URL, d.Token, d.Envelope); err != nil {
+	texts := append([]string{request.Traceparent, d.ID, d.Event, d.EventID, d.URL, d.Token, d.Envelope}, d.EarlierTokens...)
+	if err := requestLimits(request, d.Payload, texts...); err != nil {
 		return sdk.Outcome{}, fmt.Errorf("plugin %s: delivery %s: the payload: %w", p.description.Name, d.ID, err)
 	}
 	answer, err := p.notifies.call(ctx, func(id uint64) *pluginv1.NotifyRequest {

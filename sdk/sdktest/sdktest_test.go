@@ -111,7 +111,7 @@ func TestEveryFieldOfADeliveryAndItsOutcomeCrosses(t *testing.T) {
 	sent := sdk.Delivery{
 		ID: "dlv_1", Attempt: 2, Event: "sales.order.created", EventID: "evt_1", Time: time.UnixMilli(1700000000123).UTC(),
 		Payload: json.RawMessage(`{"a":1}`), Subscriber: 3, URL: "https://example.com/", Token: "secret",
-		Settings: json.RawMessage(`{"path":"/x"}`), Envelope: "raw",
+		Settings: json.RawMessage(`{"path":"/x"}`), Envelope: "raw", EarlierTokens: []string{"older", "oldest"},
 	}
 	answered := sdk.Outcome{Status: sdk.StatusRejected, Code: 410, Reason: "gone", Excerpt: "bye", RetryAfter: 1500 * time.Millisecond, Gone: true}
 	wantAllFieldsSet(t, sent)
