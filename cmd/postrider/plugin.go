@@ -12,8 +12,8 @@ import (
 )
 
 func (a *app) plugin() *cobra.Command {
-	c := &cobra.Command{Use: "plugin", Aliases: []string{"plugins"}, Short: "Look at plugins, reload and trust the daemon's, test one"}
-	c.AddCommand(a.pluginList(), a.pluginReload(), a.pluginTrust(), a.pluginTest())
+	c := &cobra.Command{Use: "plugin", Aliases: []string{"plugins"}, Short: "Look at plugins, reload and trust the daemon's, inspect and test one"}
+	c.AddCommand(a.pluginList(), a.pluginReload(), a.pluginTrust(), a.pluginInspect(), a.pluginTest())
 	return c
 }
 
