@@ -37,8 +37,10 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 		f.land(core.Result{}, err)
 		return
 	}
-	e.lanes.leave(w.subscriber.ID, experience{attempt.Duration, attempt.Outcome != core.Delivered})
-	settle(&attempt, e.scheduleOf(w.subscriber), answer.RetryAfter)
+	e.leave(w, attempt)
+	if attempt.Outcome != core.Delivered {
+		settle(&attempt, e.scheduleOf(w.subscriber), answer.RetryAfter)
+	}
 	log := []core.Record{core.AttemptRecord{Attempt: attempt}}
 	if w.number == w.first && w.first > 1 {
 		log = append([]core.Record{core.ResurrectRecord{ID: string(core.DeliveryIDOf(w.event.ID, w.subscriber.ID))}}, log...)
@@ -53,6 +55,23 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 			"subscriber", w.subscriber.ID, "attempt", attempt.Number, "reason", attempt.Reason)
 	}
 	f.land(result, nil)
+}
+
+// leave gives back the place in the lane of w, with what the attempt says about it.
+func (e *Engine) leave(w work, a core.Attempt) {
+	id := w.subscriber.ID
+	x := experience{took: a.Duration, failed: a.Outcome != core.Delivered}
+	if w.number > w.first {
+		delay, _ := e.scheduleOf(w.subscriber).Delay(w.number - w.first)
+		x.repeated = delay < breakerWindow
+	}
+	switch e.lanes.leave(id, x) {
+	case opened:
+		e.log.Warn("the receiver of this subscriber fails: its deliveries wait until it works again, and are not attempted but one at a time",
+			"subscriber", id, "reason", a.Reason)
+	case closed:
+		e.log.Info("the receiver of this subscriber works again", "subscriber", id)
+	}
 }
 
 // attempt makes one attempt and says how it went. An error means that it was not made, and costs none: the plugin is down, or ctx ended.

@@ -27,10 +27,17 @@ func (e *Engine) handleDelivery(ctx context.Context, m core.Message) (core.Resul
 			"waited for %s without being delivered: that is over max_age beyond its schedule", age.Round(time.Second)))
 	}
 	if !e.lanes.enterByDoor(ctx, subscriber.ID) && !e.lanes.enter(subscriber.ID, false) {
-		return core.Result{}, e.lanes.full(subscriber.ID, fmt.Sprintf("subscriber %d has %d attempts under way already",
-			subscriber.ID, e.config.LaneConcurrency))
+		return core.Result{}, e.noRoom(subscriber.ID)
 	}
 	return e.inLane(ctx, m, subscriber)
+}
+
+// noRoom holds the deliveries of a subscriber whose lane has no place for an attempt now.
+func (e *Engine) noRoom(id core.SubscriberID) *core.Held {
+	if until, paused := e.lanes.pausedUntil(id); paused {
+		return e.lanes.full(id, fmt.Sprintf("the receiver of subscriber %d fails: the next attempt is made at %s", id, until.Format(time.RFC3339)))
+	}
+	return e.lanes.full(id, fmt.Sprintf("subscriber %d has %d attempts under way already", id, e.config.LaneConcurrency))
 }
 
 // inLane makes the attempt that m asks for, in a place of the lane that was entered before, and leaves it.

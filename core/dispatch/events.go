@@ -37,7 +37,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 
 	if only := subscribers[0].ID; len(subscribers) == 1 && !dispatched && e.lanes.isCrowded(only) {
 		// All events of this name wait for the same lane: better here, unresolved, than as delivery messages.
-		return core.Result{}, e.lanes.full(only, fmt.Sprintf("subscriber %d has %d attempts under way already", only, e.config.LaneConcurrency))
+		return core.Result{}, e.noRoom(only)
 	}
 
 	record := core.EventRecord{Event: event, State: core.EventDispatched}

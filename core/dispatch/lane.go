@@ -29,7 +29,8 @@ type lane struct {
 	failing bool          // the last attempt did not succeed
 	busy    bool          // an attempt takes longer than slow, and none was faster since
 	typical time.Duration // moving average of how long a place is taken
-	door    []chan bool   // who waits for a place while healthy; told whether it got one
+	breaker breaker
+	door    []chan bool // who waits for a place while healthy; told whether it got one
 	waiting []waiter
 }
 
@@ -74,14 +75,19 @@ func (l *lanes[K]) of(key K) *lane {
 
 // forget drops a lane that has nothing to remember. The lock is held.
 func (l *lanes[K]) forget(key K, at *lane) {
-	if at.taken == 0 && at.healthy() && len(at.waiting) == 0 {
+	if at.taken == 0 && at.healthy() && at.breaker.isQuiet(time.Now()) && len(at.waiting) == 0 {
 		delete(l.active, key)
 	}
 }
 
 // placesOf returns how many places the lane has now. The lock is held.
 func (l *lanes[K]) placesOf(at *lane) int {
-	if at.healthy() {
+	switch {
+	case at.breaker.isOpen() && at.taken == 0 && at.breaker.admits(time.Now()):
+		return 1
+	case at.breaker.isOpen(): // also while attempts are under way that began before: the probe comes after them
+		return 0
+	case at.healthy():
 		return l.places
 	}
 	return min(l.places, max(1, (l.capacity-l.taken)/unhealthyShare))
@@ -89,11 +95,12 @@ func (l *lanes[K]) placesOf(at *lane) int {
 
 // take takes a place. The lock is held.
 func (l *lanes[K]) take(at *lane) {
+	at.breaker.probing = at.breaker.isOpen()
 	at.taken++
 	l.taken++
 }
 
-func (at *lane) healthy() bool { return !at.failing && !at.busy }
+func (at *lane) healthy() bool { return !at.failing && !at.busy && !at.breaker.isOpen() }
 
 // enter takes a place in the lane of key, if there is one. With healthyOnly there is none either where an attempt of now would
 // likely fail or be slow. Who entered must leave.
@@ -155,17 +162,25 @@ func (l *lanes[K]) openDoor(at *lane) {
 
 // experience is what an attempt says about its lane; the zero experience says nothing.
 type experience struct {
-	took   time.Duration
-	failed bool
+	took     time.Duration
+	failed   bool
+	repeated bool // the delivery was attempted within breakerWindow before
 }
 
 // leave gives the place back and takes note of how it went.
-func (l *lanes[K]) leave(key K, x experience) {
+func (l *lanes[K]) leave(key K, x experience) transition {
 	l.mu.Lock()
 	at := l.active[key]
 	at.taken--
 	l.taken--
-	if x != (experience{}) {
+	change := unchanged
+	if x == (experience{}) {
+		at.breaker.probing = false
+	} else {
+		var again time.Duration
+		if change, again = at.breaker.learn(time.Now(), x); again > 0 {
+			time.AfterFunc(again, func() { l.wake(key) })
+		}
 		at.failing = x.failed
 		at.busy = x.took > slow
 		at.typical += (x.took - at.typical) / 8
@@ -177,6 +192,17 @@ func (l *lanes[K]) leave(key K, x experience) {
 	for _, w := range wakes {
 		w.wake()
 	}
+	return change
+}
+
+// pausedUntil returns when the next attempt in the lane of key may be made, where its breaker is open.
+func (l *lanes[K]) pausedUntil(key K) (until time.Time, paused bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at := l.active[key]; at != nil && at.breaker.isOpen() {
+		return at.breaker.until, true
+	}
+	return time.Time{}, false
 }
 
 // markBusy says that an attempt in the lane is slow, before it is over.
@@ -215,7 +241,8 @@ func (l *lanes[K]) isCrowded(key K) bool {
 // room at the door: woken for each single one, a queue would hand over two messages, one of them in vain, for every attempt.
 func (l *lanes[K]) full(key K, reason string) *core.Held {
 	return l.heldUntil(key, reason, func(at *lane) bool {
-		return at.taken <= l.placesOf(at)*3/4 || at.healthy() && len(at.door) <= doorRoom/2
+		places := l.placesOf(at)
+		return places > 0 && at.taken <= places*3/4 || at.healthy() && len(at.door) <= doorRoom/2
 	})
 }
 
@@ -226,7 +253,7 @@ func (l *lanes[K]) heldUntil(key K, reason string, ready func(*lane) bool) *core
 	defer l.mu.Unlock()
 	wait := time.Second
 	if at := l.active[key]; at != nil {
-		wait = min(max(at.typical, 100*time.Millisecond), time.Minute)
+		wait = min(max(at.typical, time.Until(at.breaker.until), 100*time.Millisecond), time.Minute)
 	}
 	return &core.Held{Reason: reason, Wait: wait, Notify: func(wake func()) {
 		l.mu.Lock()
