@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -88,6 +89,8 @@ func (a *app) subscriberList() *cobra.Command {
 
 func subscriberState(s httpapi.Subscriber) string {
 	switch {
+	case s.Enabled && !s.PausedUntil.IsZero():
+		return "enabled; its receiver fails, next attempt " + s.PausedUntil.Local().Format(time.TimeOnly)
 	case s.Enabled:
 		return "enabled"
 	case s.DisabledReason != "":

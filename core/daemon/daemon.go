@@ -105,7 +105,7 @@ func New(c config.Config, log hclog.Logger) (_ *Daemon, err error) {
 	handler := httpapi.New(httpapi.Config{
 		Token: token, BodyLimit: c.Limits.Body, BacklogLimit: c.Limits.Backlog,
 		Queue: d.queue, Subscribers: d.db, Log: d.db, DeadLetters: d.db, Replayer: d.engine,
-		Catalog: d.webhooks, Plugins: d.plugins, Backups: d.db, Unready: d.unready, Logger: log.Named("api"),
+		Catalog: d.webhooks, Plugins: d.plugins, Backups: d.db, Paused: d.engine.Paused, Unready: d.unready, Logger: log.Named("api"),
 	})
 	if d.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("listen for the API: %w: another daemon may be running; `listen` in the configuration, or --listen, chooses "+

@@ -37,7 +37,9 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 		f.land(core.Result{}, err)
 		return
 	}
-	e.leave(w, attempt)
+	if e.leave(w, attempt) == reopened {
+		attempt.First++ // a probe in vain costs its delivery nothing of the budget, or the oldest ones would die of them
+	}
 	if attempt.Outcome != core.Delivered {
 		settle(&attempt, e.scheduleOf(w.subscriber), answer.RetryAfter)
 	}
@@ -58,20 +60,22 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 }
 
 // leave gives back the place in the lane of w, with what the attempt says about it.
-func (e *Engine) leave(w work, a core.Attempt) {
+func (e *Engine) leave(w work, a core.Attempt) transition {
 	id := w.subscriber.ID
 	x := experience{took: a.Duration, failed: a.Outcome != core.Delivered}
 	if w.number > w.first {
 		delay, _ := e.scheduleOf(w.subscriber).Delay(w.number - w.first)
 		x.repeated = delay < breakerWindow
 	}
-	switch e.lanes.leave(id, x) {
+	change := e.lanes.leave(id, x)
+	switch change {
 	case opened:
 		e.log.Warn("the receiver of this subscriber fails: its deliveries wait until it works again, and are not attempted but one at a time",
 			"subscriber", id, "reason", a.Reason)
 	case closed:
 		e.log.Info("the receiver of this subscriber works again", "subscriber", id)
 	}
+	return change
 }
 
 // attempt makes one attempt and says how it went. An error means that it was not made, and costs none: the plugin is down, or ctx ended.

@@ -118,3 +118,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Paused reports whether the receiver of a subscriber fails so much that its deliveries wait, and when the next attempt may be made.
+func (e *Engine) Paused(id core.SubscriberID) (until time.Time, paused bool) {
+	return e.lanes.pausedUntil(id)
+}

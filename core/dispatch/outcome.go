@@ -17,7 +17,7 @@ func settle(a *core.Attempt, schedule retry.Schedule, retryAfter time.Duration) 
 	if a.Outcome != core.Retry {
 		return
 	}
-	delay, ok := schedule.Delay(a.Number - a.First + 1)
+	delay, ok := schedule.Delay(max(1, a.Number-a.First+1))
 	if !ok {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
@@ -83,8 +84,9 @@ type Config struct {
 	Catalog      Catalog
 	Plugins      Plugins
 	Backups      Backups
-	Unready      func() []string // why the daemon can't do its work now, for people; empty: it can. nil: it always can
-	Logger       hclog.Logger    // nil: no log
+	Paused       func(core.SubscriberID) (until time.Time, paused bool) // which receivers fail; nil: none does
+	Unready      func() []string                                        // why the daemon can't do its work now, for people; empty: it can. nil: it always can
+	Logger       hclog.Logger                                           // nil: no log
 }
 
 // DefaultBodyLimit is how long a request's body may be where the configuration doesn't say, in bytes.
@@ -101,6 +103,9 @@ type api struct {
 func New(c Config) http.Handler {
 	if c.BodyLimit <= 0 {
 		c.BodyLimit = DefaultBodyLimit
+	}
+	if c.Paused == nil {
+		c.Paused = func(core.SubscriberID) (time.Time, bool) { return time.Time{}, false }
 	}
 	if c.Unready == nil {
 		c.Unready = func() []string { return nil }

@@ -20,7 +20,11 @@ func each[From, To any](from []From, convert func(From) To) []To {
 // wireTime is in UTC and to the millisecond, whatever the store kept.
 func wireTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-func subscriberOf(s core.Subscriber) Subscriber {
+func (a *api) subscriberOf(s core.Subscriber) Subscriber {
+	var pausedUntil time.Time
+	if until, paused := a.Paused(s.ID); paused {
+		pausedUntil = wireTime(until)
+	}
 	return Subscriber{
 		ID:             int64(s.ID),
 		Event:          s.Event,
@@ -28,6 +32,7 @@ func subscriberOf(s core.Subscriber) Subscriber {
 		Notifier:       s.Notifier,
 		Enabled:        s.Enabled,
 		DisabledReason: s.Reason,
+		PausedUntil:    pausedUntil,
 		Settings:       shown(s.Settings),
 		Retry:          shown(s.Retry),
 		Envelope:       string(s.Envelope),

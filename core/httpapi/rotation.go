@@ -32,5 +32,5 @@ func (a *api) rotateSecret(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return noSubscriber(s.ID.String(), err)
 	}
-	return answer(w, http.StatusOK, subscriberOf(changed))
+	return answer(w, http.StatusOK, a.subscriberOf(changed))
 }

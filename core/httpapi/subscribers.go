@@ -27,7 +27,7 @@ func (a *api) listSubscribers(w http.ResponseWriter, r *http.Request) error {
 			page.Next = strconv.FormatInt(page.Items[limit-1].ID, 10)
 			return answer(w, http.StatusOK, page)
 		}
-		page.Items = append(page.Items, subscriberOf(s))
+		page.Items = append(page.Items, a.subscriberOf(s))
 	}
 	return answer(w, http.StatusOK, page)
 }
@@ -42,7 +42,7 @@ func (a *api) createSubscriber(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/v1/subscribers/"+created.ID.String())
-	return answer(w, http.StatusCreated, subscriberOf(created))
+	return answer(w, http.StatusCreated, a.subscriberOf(created))
 }
 
 func (a *api) subscriber(w http.ResponseWriter, r *http.Request) error {
@@ -50,7 +50,7 @@ func (a *api) subscriber(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, subscriberOf(s))
+	return answer(w, http.StatusOK, a.subscriberOf(s))
 }
 
 func (a *api) changeSubscriber(w http.ResponseWriter, r *http.Request) error {
@@ -66,7 +66,7 @@ func (a *api) changeSubscriber(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, subscriberOf(changed))
+	return answer(w, http.StatusOK, a.subscriberOf(changed))
 }
 
 func (a *api) deleteSubscriber(w http.ResponseWriter, r *http.Request) error {

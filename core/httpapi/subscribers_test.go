@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/core"
 	"github.com/postrider/postrider/core/httpapi"
@@ -134,5 +135,21 @@ func TestSubscribersAreListedInPages(t *testing.T) {
 		"?enabled=maybe": "true or false", "?limit=0": "from 1", "?limit=1001": "at most 1000", "?cursor=x": "number", "?evnt=x": `no parameter \"evnt\"`, "?event=%zz": "can't be read",
 	} {
 		problem(t, d.do(http.MethodGet, "/v1/subscribers"+query, ""), http.StatusUnprocessableEntity, text)
+	}
+}
+
+func TestASubscriberWhoseReceiverFailsSaysWhenItIsTriedAgain(t *testing.T) {
+	until := time.Date(2026, 11, 24, 12, 0, 30, 0, time.UTC)
+	d := newDaemon(func(c *httpapi.Config) {
+		c.Paused = func(id core.SubscriberID) (time.Time, bool) { return until, id == 2 }
+	})
+	for range 2 {
+		d.do(http.MethodPost, "/v1/subscribers", `{"event":"stock.item.changed","url":"https://example.com/"}`)
+	}
+	if got := decoded[httpapi.Subscriber](t, d.do(http.MethodGet, "/v1/subscribers/2", ""), http.StatusOK); !got.PausedUntil.Equal(until) {
+		t.Errorf("paused until %v, want %v", got.PausedUntil, until)
+	}
+	if body := d.do(http.MethodGet, "/v1/subscribers/1", "").Body.String(); strings.Contains(body, "paused_until") {
+		t.Errorf("a subscriber whose receiver works: %s", body)
 	}
 }

@@ -75,6 +75,7 @@ type Subscriber struct {
 	Notifier       string          `json:"notifier"`
 	Enabled        bool            `json:"enabled"`
 	DisabledReason string          `json:"disabled_reason,omitempty"` // why the daemon disabled it
+	PausedUntil    time.Time       `json:"paused_until,omitzero"`     // its receiver fails: no attempt before then, and then one at a time
 	Settings       json.RawMessage `json:"settings,omitempty"`
 	Retry          json.RawMessage `json:"retry,omitempty"`
 	Envelope       string          `json:"envelope,omitempty"`
