@@ -16,7 +16,7 @@ type Config struct {
 	DataDir   string // bbolt file, admin token, plugin sockets
 	PluginDir string
 	Queue     Queue
-	Store     Endpoint
+	Store     Store
 	Webhooks  []string            // definition files
 	Plugins   map[string]Plugin   // by described name
 	Notifiers map[string]Notifier // by the name that a subscriber's metadata gives; "default" is always there
@@ -29,13 +29,16 @@ type Config struct {
 	Log       Log
 }
 
-// Endpoint says where a store is.
-type Endpoint struct {
-	URL string // "bolt:" is the embedded one; may hold a password
+// Store says where subscribers and the log are, and what they may take.
+type Store struct {
+	URL       string        // "bolt:" is the embedded one; may hold a password
+	Retention time.Duration // how long events and their attempts are kept
+	Reserve   int64         // bytes of the disk that stay free for what was accepted already; 0: 64 MiB, or an eighth of a small disk
+	MaxSize   int64         // bytes that the database may grow to; 0: whatever the disk has
 }
 
 // String returns the URL without its password.
-func (e Endpoint) String() string { return redacted(e.URL) }
+func (s Store) String() string { return redacted(s.URL) }
 
 // Plugin configures one plugin.
 type Plugin struct {

@@ -61,7 +61,7 @@ func TestEverySettingHasItsDefault(t *testing.T) {
 		Queue: config.Queue{URL: "bolt:", Prefix: "webhook", Trigger: config.Trigger{
 			Exchange: "magento", Key: "webhook.trigger", Queue: "webhook.trigger",
 		}},
-		Store:     config.Endpoint{URL: "bolt:"},
+		Store:     config.Store{URL: "bolt:", Retention: 72 * time.Hour},
 		Plugins:   map[string]config.Plugin{},
 		Notifiers: map[string]config.Notifier{"default": {Plugin: "http"}},
 		Envelope:  core.EnvelopeStandard, Retry: c.Retry,
@@ -231,6 +231,7 @@ func TestAMistakeInTheFileIsNamedWithItsLine(t *testing.T) {
 		{"lanes: {max_age: -1h}", `1: -1h is out of bounds`},
 		{"timeouts: {drain: 20}", `1: "20" is not a duration: write a number and its unit`},
 		{"limits: {body: 1TB}", `1: "1TB" is not a size`},
+		{"store: {retention: 12h}", `1: 12h0m0s is too short: repeated publishes are recognised for at least 24h`},
 		{"limits: {body: 9999999999GiB}", `1: 9999999999GiB is out of bounds`},
 		{"log: {level: verbose}", `1: "verbose" is unknown: it is trace, debug, info, warn, error or off`},
 		{"listen: :1\nlisten: :2", `2: "listen" stands here again`},
@@ -275,7 +276,7 @@ func TestAllMistakesAreReportedTogether(t *testing.T) {
 }
 
 func TestAnEndpointPrintsWithoutItsPassword(t *testing.T) {
-	e := config.Endpoint{URL: "postgres://user:secret@host/v"}
+	e := config.Store{URL: "postgres://user:secret@host/v"}
 	if got, want := fmt.Sprint(e), "postgres://user:xxxxx@host/v"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -153,6 +153,15 @@ func parseCount(least, most int) func(input) (int, error) {
 	}
 }
 
+// parseRetention reads how long things are kept: publishers may repeat an event for a day.
+func parseRetention(in input) (time.Duration, error) {
+	d, err := parseDuration(10 * 365 * 24 * time.Hour)(in)
+	if err == nil && d < 24*time.Hour {
+		return 0, in.Errorf("%s is too short: repeated publishes are recognised for at least 24h", d)
+	}
+	return d, err
+}
+
 func parseDuration(longest time.Duration) func(input) (time.Duration, error) {
 	return func(in input) (time.Duration, error) {
 		text, err := in.Text()

@@ -74,6 +74,7 @@ func New(c config.Config, log hclog.Logger) (_ *Daemon, err error) {
 	}
 	d.db, err = bolt.Open(bolt.Config{
 		Path: filepath.Join(c.DataDir, DatabaseFile), Logger: log.Named("bolt"), DrainTimeout: c.Timeouts.Drain,
+		Retention: c.Store.Retention, Reserve: c.Store.Reserve, MaxSize: c.Store.MaxSize,
 	})
 	if err != nil {
 		return nil, err
