@@ -8,7 +8,7 @@ import (
 
 func (a *app) queue() *cobra.Command {
 	c := &cobra.Command{Use: "queue", Aliases: []string{"queues"}, Short: "Look at what waits"}
-	c.AddCommand(a.queueDepths())
+	c.AddCommand(a.queueDepths(), a.queueTopology(), a.queuePurgeDelays())
 	return c
 }
 

@@ -122,6 +122,10 @@ func PurgeDelays(ctx context.Context, c Config) (purged []Purged, err error) {
 	return purged, nil
 }
 
+// emptyFor is how long a delay queue must have been empty before it is deleted: what has just left it is kept by it until the queue that it goes to
+// has confirmed it, and counted nowhere.
+const emptyFor = 2 * time.Second
+
 // empty moves what a delay queue holds, then deletes it together with its exchange. The exchange goes first, so that nothing comes in any more: whoever
 // publishes to it is told, and tries again.
 func (l *link) empty(ctx context.Context, spec QueueSpec, d delays) (moved int, err error) {
@@ -129,7 +133,7 @@ func (l *link) empty(ctx context.Context, spec QueueSpec, d delays) (moved int, 
 	if err != nil {
 		return 0, err
 	}
-	for {
+	for checked := false; ; {
 		n, err := l.moveSome(ctx, spec, d)
 		if isCode(err, amqp.NotFound) {
 			return moved, nil
@@ -138,15 +142,21 @@ func (l *link) empty(ctx context.Context, spec QueueSpec, d delays) (moved int, 
 			return moved, err
 		}
 		moved += n
-		if n > 0 {
-			continue
-		}
-		err = l.ask(func(channel *amqp.Channel) error {
-			_, err := channel.QueueDelete(spec.Name, false, true, false)
-			return err
-		})
-		if err == nil || !isCode(err, amqp.PreconditionFailed) { // that is: not empty after all
-			return moved, err
+		switch {
+		case n > 0:
+			checked = false
+		case checked: // a quorum queue can't be told to go only if it is empty
+			return moved, l.ask(func(channel *amqp.Channel) error {
+				_, err := channel.QueueDelete(spec.Name, false, false, false)
+				return err
+			})
+		default:
+			checked = true
+			select {
+			case <-time.After(emptyFor):
+			case <-ctx.Done():
+				return moved, ctx.Err()
+			}
 		}
 	}
 }

@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
+	broker.Stop()
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -67,6 +68,7 @@ type installation struct {
 	dir string
 	log *lockedBuffer
 
+	env     []string                     // what commands find in their environment, beside PATH and HOME
 	wrap    func(args []string) []string // how the daemon is started; nil: as it is
 	dataDir func(d *daemon) string       // where this process finds its data directory; nil: data in dir
 }
@@ -85,9 +87,15 @@ func install(t *testing.T, extra ...string) *installation {
 	t.Helper()
 	in := &installation{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
 	in.write("webhooks.xml", ordersXML)
+	in.configure(extra...)
+	return in
+}
+
+// configure writes the configuration anew.
+func (in *installation) configure(extra ...string) {
+	in.t.Helper()
 	in.write("postrider.yaml", "listen: 127.0.0.1:0\nwebhooks: [webhooks.xml]\nplugin_dir: "+filepath.Join(bin, "plugins")+
 		"\negress: {allow: [127.0.0.1]}\n"+strings.Join(extra, "\n")+"\n")
-	return in
 }
 
 func (in *installation) write(name, content string) {
@@ -117,7 +125,7 @@ func (in *installation) command(args ...string) *exec.Cmd {
 	}
 	c := exec.Command(args[0], args[1:]...)
 	c.Dir = in.dir
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + in.dir}
+	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + in.dir}, in.env...)
 	return c
 }
 
@@ -163,6 +171,18 @@ type daemon struct {
 // serve starts the daemon and waits until it is ready.
 func (in *installation) serve() *daemon {
 	in.t.Helper()
+	d := in.start()
+	eventually(in.t, "the daemon is ready", func() bool {
+		d.mustRun()
+		status, _ := d.ready()
+		return status == http.StatusOK
+	})
+	return d
+}
+
+// start starts the daemon and waits until its API answers.
+func (in *installation) start() *daemon {
+	in.t.Helper()
 	os.Remove(filepath.Join(in.dir, "data/address")) // a killed daemon leaves its own
 	d := &daemon{in: in, cmd: in.command("serve"), ended: make(chan error, 1)}
 	d.cmd.Stdout, d.cmd.Stderr = in.log, in.log
@@ -176,25 +196,41 @@ func (in *installation) serve() *daemon {
 			in.t.Logf("the daemon's log ends with:\n%s", in.log.tail(4000))
 		}
 	})
-	eventually(in.t, "the daemon is ready", func() bool {
-		select {
-		case err := <-d.ended:
-			in.t.Fatalf("the daemon ended: %v\n%s", err, in.log.tail(4000))
-		default:
-		}
+	eventually(in.t, "the daemon answers", func() bool {
+		d.mustRun()
 		address := d.read("address")
 		if address == "" {
 			return false
 		}
 		d.url, d.token = "http://"+address, d.read("admin-token")
-		answer, err := http.Get(d.url + "/readyz")
-		if err != nil {
-			return false
-		}
-		answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
+		status, _ := d.ready()
+		return status != 0
 	})
 	return d
+}
+
+// mustRun fails the test if the daemon has ended by itself.
+func (d *daemon) mustRun() {
+	d.in.t.Helper()
+	select {
+	case err := <-d.ended:
+		d.in.t.Fatalf("the daemon ended: %v\n%s", err, d.in.log.tail(4000))
+	default:
+	}
+}
+
+// ready returns what /readyz answers; 0: nothing.
+func (d *daemon) ready() (status int, body string) {
+	answer, err := http.Get(d.url + "/readyz")
+	if err != nil {
+		return 0, ""
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return answer.StatusCode, string(content)
 }
 
 // kill ends the daemon with SIGKILL, in the middle of whatever it does.

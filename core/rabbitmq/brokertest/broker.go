@@ -149,6 +149,16 @@ func (b *Broker) greets() bool {
 // URL is where the broker is, with a user and a password that may do everything.
 func (b *Broker) URL() string { return fmt.Sprintf("amqp://guest:guest@127.0.0.1:%d/", b.ports.amqp) }
 
+// VHost makes a vhost of the test's own, which goes with the test, and returns its URL: names on it may be those that users have.
+func (b *Broker) VHost(t testing.TB) string {
+	t.Helper()
+	name := strings.ToLower(rand.Text()[:8])
+	b.Ctl(t, "eval", fmt.Sprintf(`rabbit_vhost:add(<<"%s">>, <<"test">>), `+
+		`rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"%[1]s">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>).`, name)) // one start of rabbitmqctl, not two
+	t.Cleanup(func() { b.Ctl(t, "delete_vhost", name) })
+	return b.URL() + name
+}
+
 // SecureURL is where the broker is for clients with a certificate; it needs Config.TLS. The host is localhost, which the node's certificate must name.
 func (b *Broker) SecureURL() string {
 	return fmt.Sprintf("amqps://guest:guest@localhost:%d/", b.ports.amqps)
