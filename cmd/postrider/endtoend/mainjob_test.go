@@ -10,8 +10,11 @@ import (
 )
 
 func TestTheReferenceDocumentsExampleWorksLiterally(t *testing.T) {
-	t.Parallel()
-	in := install(t)
+	onEachQueue(t, theReferenceDocumentsExampleWorksLiterally)
+}
+
+func theReferenceDocumentsExampleWorksLiterally(t *testing.T, queue string) {
+	in := install(t, queue)
 	d := in.serve()
 	r := receive(t, always(200))
 	d.subscribe("sales.order.created", r.URL+"/order_handler")
@@ -59,8 +62,11 @@ type attempt struct {
 type page[T any] struct{ Items []T }
 
 func TestAReceiverThatAlwaysAnswers500SeesSixAttemptsThenADeadLetterThatReplays(t *testing.T) {
-	t.Parallel()
-	in := install(t)
+	onEachQueue(t, aReceiverThatAlwaysAnswers500SeesSixAttemptsThenADeadLetterThatReplays)
+}
+
+func aReceiverThatAlwaysAnswers500SeesSixAttemptsThenADeadLetterThatReplays(t *testing.T, queue string) {
+	in := install(t, queue)
 	d := in.serve()
 	r := receive(t, func(n int, _ received) int {
 		if n <= 6 {
@@ -117,8 +123,11 @@ func TestAReceiverThatAlwaysAnswers500SeesSixAttemptsThenADeadLetterThatReplays(
 }
 
 func TestAnOrderThatIsNotThereYetIsRetried(t *testing.T) {
-	t.Parallel()
-	in := install(t, "plugins: {orders: {config: {file: orders.json}}}")
+	onEachQueue(t, anOrderThatIsNotThereYetIsRetried)
+}
+
+func anOrderThatIsNotThereYetIsRetried(t *testing.T, queue string) {
+	in := install(t, queue, "plugins: {orders: {config: {file: orders.json}}}")
 	in.write("orders.json", `[]`)
 	d := in.serve()
 	r := receive(t, always(200))
@@ -134,8 +143,11 @@ func TestAnOrderThatIsNotThereYetIsRetried(t *testing.T) {
 }
 
 func TestBadInputIsRefusedWithAWordOnWhatToDo(t *testing.T) {
-	t.Parallel()
-	in := install(t)
+	onEachQueue(t, badInputIsRefusedWithAWordOnWhatToDo)
+}
+
+func badInputIsRefusedWithAWordOnWhatToDo(t *testing.T, queue string) {
+	in := install(t, queue)
 	d := in.serve()
 	for _, test := range []struct {
 		name, method, path, body string
@@ -178,8 +190,11 @@ func TestBadInputIsRefusedWithAWordOnWhatToDo(t *testing.T) {
 }
 
 func TestAnEventPublishedTwiceIsDeliveredOnce(t *testing.T) {
-	t.Parallel()
-	in := install(t)
+	onEachQueue(t, anEventPublishedTwiceIsDeliveredOnce)
+}
+
+func anEventPublishedTwiceIsDeliveredOnce(t *testing.T, queue string) {
+	in := install(t, queue)
 	d := in.serve()
 	r := receive(t, always(200))
 	d.subscribe("stock.item.changed", r.URL)
