@@ -1,4 +1,4 @@
-// Package sdk is all that the author of a Postrider plugin imports.
+// Package sdk is all that the author of a Postrider plugin imports. `postrider plugin new` writes the beginning of one.
 //
 // A plugin is a program whose main function is one call. A resolver offers service methods, each a function from a struct of named
 // arguments to anything that becomes JSON:

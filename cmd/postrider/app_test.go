@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,13 +33,16 @@ type terminal struct {
 	t       *testing.T
 	environ []string
 	stdin   string
+
+	executable string // "": one that isn't there
 }
 
 func (term terminal) run(args ...string) result {
 	term.t.Helper()
 	var stdout, stderr bytes.Buffer
 	status := run(context.Background(), &app{
-		stdin: strings.NewReader(term.stdin), stdout: &stdout, stderr: &stderr, environ: term.environ, executable: "/nowhere/postrider",
+		stdin: strings.NewReader(term.stdin), stdout: &stdout, stderr: &stderr, environ: term.environ,
+		executable: cmp.Or(term.executable, "/nowhere/postrider"),
 	}, args)
 	return result{status, stdout.String(), stderr.String()}
 }

@@ -12,8 +12,8 @@ import (
 )
 
 func (a *app) plugin() *cobra.Command {
-	c := &cobra.Command{Use: "plugin", Aliases: []string{"plugins"}, Short: "Look at plugins, reload and trust the daemon's, inspect and test one"}
-	c.AddCommand(a.pluginList(), a.pluginReload(), a.pluginTrust(), a.pluginInspect(), a.pluginTest())
+	c := &cobra.Command{Use: "plugin", Aliases: []string{"plugins"}, Short: "Look at the daemon's plugins and trust them; write, inspect and test one"}
+	c.AddCommand(a.pluginList(), a.pluginReload(), a.pluginTrust(), a.pluginNew(), a.pluginInspect(), a.pluginTest())
 	return c
 }
 
