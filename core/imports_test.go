@@ -103,8 +103,9 @@ func forbidden(file sourceFile, imported string) string {
 			return fmt.Sprintf("only %s may", strings.Join(folders, " and "))
 		}
 	}
-	if within(imported, "testing") && !strings.HasSuffix(path.Base(dir), "test") {
-		return "testing belongs into tests, and into packages whose name ends in test"
+	forTests := func(folder string) bool { return strings.HasSuffix(folder, "test") }
+	if within(imported, "testing") && !slices.ContainsFunc(strings.Split(dir, "/"), forTests) {
+		return "testing belongs into tests, and into packages whose name ends in test, or that lie below one"
 	}
 	return ""
 }
@@ -237,6 +238,7 @@ func TestTheRulesCatchWhatTheyForbid(t *testing.T) {
 		{"core/daemon/daemon.go", "testing", "testing belongs into tests"},
 		{"cmd/postrider/main.go", "testing/fstest", "testing belongs into tests"},
 		{"core/coretest/queue.go", "testing", ""},
+		{"core/coretest/chaos/chaos.go", "testing", ""},
 		{"sdk/sdktest/run.go", "testing", ""},
 		{"core/daemon/daemon_test.go", "testing", ""},
 	} {
