@@ -29,6 +29,6 @@ type Answer struct {
 	Code       int           // status code; 0: none
 	Reason     string        // why it was not delivered
 	Excerpt    string        // the beginning of what the receiver answered
-	RetryAfter time.Duration // the receiver's wish; 0: none
+	RetryAfter time.Duration // the receiver's wish, or, without a Code, the notifier's, which costs no attempt; 0: none
 	Gone       bool          // the receiver wants no more: disable the subscriber
 }

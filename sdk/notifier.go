@@ -50,6 +50,9 @@ const (
 )
 
 // Outcome is the receiver's word on one attempt. Make one with [Delivered], [Retry] or [Rejected], then fill in what you know.
+//
+// A notifier that keeps to a receiver's limits puts a delivery off with [Retry], a RetryAfter and no Code: as nobody was asked, that costs the delivery
+// nothing of its schedule, and says nothing about the receiver.
 type Outcome struct {
 	Status     Status
 	Code       int           // the receiver's status code; 0: it gave none

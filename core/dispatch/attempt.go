@@ -37,7 +37,11 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 		f.land(core.Result{}, err)
 		return
 	}
-	if e.leave(w, attempt) == reopened {
+	switch {
+	case wasPutOff(answer):
+		e.lanes.leave(w.subscriber.ID, experience{})
+		attempt.First++ // it costs nothing of the budget: a burst that is longer than the schedule would end in dead letters
+	case e.leave(w, attempt) == reopened:
 		attempt.First++ // a probe in vain costs its delivery nothing of the budget, or the oldest ones would die of them
 	}
 	if attempt.Outcome != core.Delivered {
@@ -58,6 +62,10 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 	}
 	f.land(result, nil)
 }
+
+// wasPutOff reports whether the notifier has asked no receiver yet, but says when to come again: it spreads a burst as the receiver's limits want it.
+// That says nothing about the receiver. How long it can go on, max_age decides.
+func wasPutOff(a core.Answer) bool { return a.Outcome == core.Retry && a.Code == 0 && a.RetryAfter > 0 }
 
 // leave gives back the place in the lane of w, with what the attempt says about it.
 func (e *Engine) leave(w work, a core.Attempt) transition {

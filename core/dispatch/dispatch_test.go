@@ -142,6 +142,46 @@ func TestRetryAfterIsHonouredUpToAnHour(t *testing.T) {
 	}
 }
 
+func TestWhatANotifierPutsOffCostsNoAttemptAndIsNoFaultOfTheReceiver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const events, every = 100, time.Minute // far longer than the schedule
+		m := newMemory(subscriber(1, "stock.changed"))
+		turns := make(map[core.DeliveryID]time.Time)
+		var mu sync.Mutex
+		next := time.Now()
+		e := start(t, m, plugins{notify: func(_ context.Context, n core.Notification) (core.Answer, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			turn, ok := turns[n.Delivery]
+			if !ok {
+				turn, next = next, next.Add(every)
+				turns[n.Delivery] = turn
+			}
+			if wait := time.Until(turn); wait > 0 {
+				return core.Answer{Outcome: core.Retry, Reason: "not its turn", RetryAfter: min(wait, 10*time.Minute)}, nil
+			}
+			return delivered()
+		}}, func(c *Config) { c.LaneConcurrency = 64 })
+		for n := range events {
+			publish(t, m, core.EventID(fmt.Sprintf("evt_%d", n)), "stock.changed")
+		}
+		pass(time.Second)
+		if until, paused := e.Paused(1); paused {
+			t.Errorf("the receiver is taken for one that fails, until %v", until)
+		}
+		pass(events*every + time.Hour)
+		if len(m.dead) != 0 {
+			t.Errorf("%d deliveries are dead", len(m.dead))
+		}
+		for n := range events {
+			a := m.history(core.EventID(fmt.Sprintf("evt_%d", n)), 1)
+			if len(a) == 0 || a[len(a)-1].Outcome != core.Delivered || a[len(a)-1].Number != len(a) {
+				t.Fatalf("event %d: got %+v, want it delivered in the end, its attempts numbered on", n, a)
+			}
+		}
+	})
+}
+
 func TestARejectedDeliveryIsDeadAtOnceAnd410DisablesTheSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(subscriber(1, "stock.changed"), subscriber(2, "stock.changed"))

@@ -22,8 +22,8 @@ const (
 	margin = 5 * time.Second
 )
 
-// lines gives each webhook's messages their turns, one every so often. A message whose turn is far off is promised that turn when it comes again, and
-// so costs one attempt more, however many are before it.
+// lines gives each webhook's messages their turns, one every so often. A message whose turn is far off is promised that turn when it comes again:
+// otherwise it would come in vain as often as there are others who do.
 //
 // golang.org/x/time/rate has turns too, but none that can be put off (Retry-After) or kept for someone who leaves meanwhile.
 type lines struct {

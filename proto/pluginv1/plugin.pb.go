@@ -1200,11 +1200,11 @@ func (x *NotifyAnswer) GetFailure() *Failure {
 type Outcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Status        Outcome_Status         `protobuf:"varint,1,opt,name=status,proto3,enum=postrider.plugin.v1.Outcome_Status" json:"status,omitempty"`
-	Code          int32                  `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`      // the receiver's status code; 0: it gave none
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`   // why it was not delivered
-	Excerpt       string                 `protobuf:"bytes,4,opt,name=excerpt,proto3" json:"excerpt,omitempty"` // the beginning of the receiver's answer, at most 4 KiB
-	RetryAfterMs  int64                  `protobuf:"varint,5,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
-	Gone          bool                   `protobuf:"varint,6,opt,name=gone,proto3" json:"gone,omitempty"` // the receiver wants no more deliveries
+	Code          int32                  `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`                                       // the receiver's status code; 0: it gave none
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`                                    // why it was not delivered
+	Excerpt       string                 `protobuf:"bytes,4,opt,name=excerpt,proto3" json:"excerpt,omitempty"`                                  // the beginning of the receiver's answer, at most 4 KiB
+	RetryAfterMs  int64                  `protobuf:"varint,5,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"` // not before that; with STATUS_RETRY and without a code, the notifier put it off, and it costs no attempt
+	Gone          bool                   `protobuf:"varint,6,opt,name=gone,proto3" json:"gone,omitempty"`                                       // the receiver wants no more deliveries
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
