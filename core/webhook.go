@@ -1,6 +1,9 @@
 package core
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Webhook is a definition: an event name, bound to the service that makes the payload.
 type Webhook struct {
@@ -69,4 +72,10 @@ type PluginStatus struct {
 	PID      int
 	Restarts int
 	InFlight int
+	Since    time.Time     // when the process that runs began to serve
+	Requests int64         // that had an answer, or never will, since the daemon started; of all its processes
+	Errors   int64         // those of them at which the plugin failed; what a receiver did is none
+	Median   time.Duration // half of the requests of the last minute or two had their answer within that; 0: there were none
+	P99      time.Duration // 99 of 100 had
+	Memory   int64         // bytes that the process keeps for itself; 0: unknown
 }

@@ -456,12 +456,16 @@ func TestADeadEventSaysWhereItsReasonIs(t *testing.T) {
 
 func TestWhyAPluginIsNotRunningStandsBehindTheTable(t *testing.T) {
 	d := newFakeDaemon(t, map[string]any{"GET /v1/plugins": httpapi.Page[httpapi.Plugin]{Items: []httpapi.Plugin{
-		{Name: "http", File: "/p/notifier-http", Role: "notifier", Version: "1.0.0", State: "running", PID: 7},
+		{Name: "http", File: "/p/notifier-http", Role: "notifier", Version: "1.0.0", State: "running", PID: 7,
+			Errors: 1, Memory: 12 << 20, Latency: &httpapi.Latency{P50: 1, P99: 2.5}, Update: "it is not in plugins.sum"},
 		{Name: "notes", File: "/p/notes", State: "broken", Reason: "/p/notes is not a program that this machine can run"},
 	}}})
 	contains(t, d.terminal(t).mustRun("plugin", "list"),
-		"http    notifier   1.0.0     running   7     0           0          notifier-http\n",
-		"notes                        broken          0           0          notes           /p/notes is not a program that this machine can run\n")
+		"http    notifier   1.0.0     running   7     0           2.5 ms   1        0          12 MiB   notifier-http   "+
+			"its file is not used, and the version before it runs: it is not in plugins.sum\n",
+		"notes                        broken          0                    0        0                   notes           /p/notes is not a program that this machine can run\n")
+	contains(t, d.terminal(t).mustRun("plugin", "show", "http"), "half within 1.0 ms, 99 of 100 within 2.5 ms\n", "12 MiB\n", "it is not in plugins.sum\n")
+	contains(t, d.terminal(t).run("plugin", "show", "htpt").stderr, `no plugin "htpt" (did you mean "http"?)`)
 }
 
 func TestADamagedDatabaseIsNotBlamedOnADaemonThatWasKilled(t *testing.T) {

@@ -43,6 +43,9 @@ Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the config
 		if err != nil {
 			return err
 		}
+		if err := settings.FillSecrets(a.environ); err != nil {
+			return err
+		}
 		logger := hclog.New(&hclog.LoggerOptions{
 			Name: "postrider", Output: a.stderr, Level: hclog.LevelFromString(settings.Log.Level), JSONFormat: settings.Log.Format == "json",
 		})

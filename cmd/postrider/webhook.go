@@ -77,6 +77,9 @@ each service against what the resolvers offer. The exit status is 1 where a webh
 		if err != nil {
 			return err
 		}
+		if err := settings.FillSecrets(a.environ); err != nil {
+			return err
+		}
 		logger := hclog.New(&hclog.LoggerOptions{Output: a.stderr, Level: hclog.Warn, DisableTime: true})
 		webhooks, err := daemon.CheckWebhooks(c.Context(), settings, logger)
 		if err != nil {

@@ -42,13 +42,20 @@ func (s Store) String() string { return redacted(s.URL) }
 
 // Plugin configures one plugin.
 type Plugin struct {
-	Config json.RawMessage // a JSON object, by the plugin's own schema; nil: none
+	Config  json.RawMessage // a JSON object, by the plugin's own schema; nil: none
+	Filled  []string        // what [Config.FillSecrets] filled in: to be hidden
+	User    string          // that its processes run as; "": the daemon's
+	Memory  int64           // bytes that one may keep; 0: any number
+	Files   int             // descriptors that one may have open; 0: as many as the daemon
+	written *written        // where references are to be filled in; nil: there are none
 }
 
 // Notifier gives a name to a notifier plugin with a configuration of its own.
 type Notifier struct {
-	Plugin string          // described name
-	Config json.RawMessage // a JSON object; nil: none
+	Plugin  string          // described name
+	Config  json.RawMessage // a JSON object; nil: none
+	Filled  []string        // what [Config.FillSecrets] filled in: to be hidden
+	written *written        // where references are to be filled in; nil: there are none
 }
 
 // Egress says what plugins may reach.

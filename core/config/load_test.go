@@ -217,7 +217,7 @@ func TestAMistakeInTheFileIsNamedWithItsLine(t *testing.T) {
 		{"store: {url: 'http://secret:x y@%'}", `1: store.url: this is not a URL`},
 		{"data_dir: ''", "1: a path must not be empty"},
 		{"webhooks: a.yaml", `1: there is "a.yaml" here, where a list belongs`},
-		{"plugins: {orders: {file: x}}", `1: unknown key "file": plugin orders has config`},
+		{"plugins: {orders: {file: x}}", `1: unknown key "file" (did you mean "files"?): plugin orders has config, user, memory, files`},
 		{"plugins: {orders: {config: x}}", `1: there is "x" here, where keys with values belong`},
 		{"plugins:\n  orders:\n    config:\n      1: x", `4: a key must be text: put "1" in quotes`},
 		{"notifiers: {shop: {config: {}}}", `1: notifier "shop" must say its plugin`},

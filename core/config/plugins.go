@@ -14,16 +14,35 @@ const builtinNotifier = "http"
 func parsePlugins(in input) (map[string]Plugin, error) {
 	plugins := map[string]Plugin{}
 	err := eachNamed(in, func(field strictyaml.Field) error {
-		keys, err := field.Value.Keys("plugin "+field.Key, "config")
-		if err != nil {
-			return err
-		}
-		config, err := parsePluginConfig(keys["config"])
-		plugins[field.Key] = Plugin{Config: config}
+		plugin, err := parsePlugin(in, field)
+		plugins[field.Key] = plugin
 		return err
 	})
 	return plugins, err
 }
+
+func parsePlugin(in input, field strictyaml.Field) (p Plugin, err error) {
+	keys, err := field.Value.Keys("plugin "+field.Key, "config", "user", "memory", "files")
+	if err != nil {
+		return p, err
+	}
+	var errs [4]error
+	p.Config, errs[0] = parsePluginConfig(keys["config"])
+	p.written = in.written(keys["config"], "plugins."+field.Key+".config", p.Config)
+	if user := keys["user"]; !user.IsNull() {
+		p.User, errs[1] = user.Text()
+	}
+	if memory := keys["memory"]; !memory.IsNull() {
+		p.Memory, errs[2] = parseSize(16<<20, 1<<40)(input{memory, in.dir})
+	}
+	if files := keys["files"]; !files.IsNull() {
+		p.Files, errs[3] = parseCount(fewestFiles, 1<<20)(input{files, in.dir})
+	}
+	return p, errors.Join(errs[:]...)
+}
+
+// fewestFiles is what a plugin that talks to the daemon and to one receiver gets along with.
+const fewestFiles = 32
 
 func parseNotifiers(in input) (map[string]Notifier, error) {
 	notifiers := map[string]Notifier{core.DefaultNotifier: {Plugin: builtinNotifier}}
@@ -40,7 +59,9 @@ func parseNotifiers(in input) (map[string]Notifier, error) {
 			return err
 		}
 		config, err := parsePluginConfig(keys["config"])
-		notifiers[field.Key] = Notifier{Plugin: plugin, Config: config}
+		notifiers[field.Key] = Notifier{
+			Plugin: plugin, Config: config, written: in.written(keys["config"], "notifiers."+field.Key+".config", config),
+		}
 		return err
 	})
 	return notifiers, err

@@ -99,7 +99,7 @@ var settings = []setting{
 		to(func(c *Config) *int64 { return &c.Store.MaxSize }, parseSize(64<<20, 1<<50))},
 	{Setting{"webhooks", "", "files that define webhooks; default: `webhooks.yaml` and `webhooks.xml`, those that exist"}, list,
 		to(func(c *Config) *[]string { return &c.Webhooks }, parsePaths)},
-	{Setting{"plugins", "{}", "configuration of plugins, by described name"}, structured,
+	{Setting{"plugins", "{}", "configuration and limits of plugins, by described name"}, structured,
 		to(func(c *Config) *map[string]Plugin { return &c.Plugins }, parsePlugins)},
 	{Setting{"notifiers", "{default: {plugin: http}}", "what a subscriber's `metadata` may name, beside every notifier's own name"}, structured,
 		to(func(c *Config) *map[string]Notifier { return &c.Notifiers }, parseNotifiers)},

@@ -120,12 +120,18 @@ func newPlugins(c config.Config, sockets string, log hclog.Logger) (*pluginhost.
 	configured := pluginhost.Config{
 		Dir: c.PluginDir, SocketDir: sockets, EgressAllow: c.Egress.Allow, Logger: log,
 		DrainTimeout: max(c.Timeouts.Attempt, c.Timeouts.Resolve) + drainMargin, // by then, whoever asked has given up
-		Plugins:      make(map[string]json.RawMessage), Notifiers: make(map[string]pluginhost.Notifier),
+		Plugins:      make(map[string]json.RawMessage), Limits: make(map[string]pluginhost.Limits), Notifiers: make(map[string]pluginhost.Notifier),
 	}
 	for name, p := range c.Plugins {
-		configured.Plugins[name] = p.Config
+		limits := pluginhost.Limits{User: p.User, Memory: p.Memory, Files: p.Files}
+		configured.Limits[name] = limits
+		if p.Config != nil || limits == (pluginhost.Limits{}) {
+			configured.Plugins[name] = p.Config
+		}
+		configured.Secrets = append(configured.Secrets, p.Filled...)
 	}
 	for name, n := range c.Notifiers {
+		configured.Secrets = append(configured.Secrets, n.Filled...)
 		configured.Notifiers[name] = pluginhost.Notifier{Plugin: n.Plugin, Config: n.Config}
 	}
 	return pluginhost.New(configured)

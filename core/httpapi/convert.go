@@ -84,7 +84,7 @@ func offeredServiceOf(s core.OfferedService) OfferedService {
 }
 
 func pluginOf(p core.PluginStatus) Plugin {
-	return Plugin{
+	wire := Plugin{
 		Name:     p.Name,
 		Notifier: p.Config,
 		File:     p.File,
@@ -96,7 +96,18 @@ func pluginOf(p core.PluginStatus) Plugin {
 		PID:      p.PID,
 		Restarts: p.Restarts,
 		InFlight: p.InFlight,
+		Requests: p.Requests,
+		Errors:   p.Errors,
+		Memory:   p.Memory,
 	}
+	if !p.Since.IsZero() {
+		since := p.Since.UTC().Truncate(time.Millisecond)
+		wire.Since = &since
+	}
+	if p.P99 > 0 {
+		wire.Latency = &Latency{P50: float64(p.Median.Microseconds()) / 1000, P99: float64(p.P99.Microseconds()) / 1000}
+	}
+	return wire
 }
 
 func pluginChangeOf(c core.PluginChange) PluginChange {

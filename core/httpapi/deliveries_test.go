@@ -148,7 +148,8 @@ func TestTheStateOfTheDaemonIsShown(t *testing.T) {
 		"/v1/queues": `{"items":[{"queue":"event","ready":3,"due":1}]}`,
 		"/v1/services": `{"items":[{"class":"Magento\\Sales\\Api\\OrderRepositoryInterface","method":"get","description":"One order.",` +
 			`"arguments":{"type":"object"},"plugin":"orders","up":true}]}`,
-		"/v1/plugins": `{"items":[{"name":"orders","file":"resolver-orders","version":"1.0.0","role":"resolver","state":"running","pid":7,"restarts":0,"in_flight":0}]}`,
+		"/v1/plugins": `{"items":[{"name":"orders","file":"resolver-orders","version":"1.0.0","role":"resolver","state":"running","pid":7,"restarts":0,"in_flight":0,` +
+			`"since":"2026-01-31T09:30:00.123Z","requests":7,"errors":1,"latency_ms":{"p50":1.5,"p99":20},"memory":1048576}]}`,
 		"/v1/webhooks": `{"items":[{"name":"sales.order.created","service":{"class":"Magento\\Sales\\Api\\OrderRepositoryInterface","method":"get"},` +
 			`"payload":"frozen","source":"webhooks.yaml:2","state":"ok","plugin":"orders"},` +
 			`{"name":"stock.item.changed","service":null,"payload":"fresh","source":"webhooks.yaml:4","state":"ok"},` +
@@ -170,7 +171,7 @@ func TestNoFieldOfTheDomainIsForgottenOnTheWire(t *testing.T) {
 		domain any
 		fields int // of the domain's type when convert.go was last brought up to date
 	}{
-		{core.Subscriber{}, 13}, {core.Webhook{}, 4}, {core.OfferedService{}, 5}, {core.PluginStatus{}, 11}, {core.PluginChange{}, 4}, {core.Attempt{}, 12},
+		{core.Subscriber{}, 13}, {core.Webhook{}, 4}, {core.OfferedService{}, 5}, {core.PluginStatus{}, 17}, {core.PluginChange{}, 4}, {core.Attempt{}, 12},
 		{core.Delivery{}, 7}, {core.DeadLetter{}, 10}, {core.Depth{}, 3}, {core.EventRecord{}, 3}, {core.Event{}, 4},
 	} {
 		if typ := reflect.TypeOf(test.domain); typ.NumField() != test.fields {

@@ -223,7 +223,9 @@ func (plugins) Services() []core.OfferedService {
 }
 
 func (plugins) Plugins() []core.PluginStatus {
-	return []core.PluginStatus{{Name: "orders", File: "resolver-orders", Version: "1.0.0", Role: core.RoleResolver, State: "running", PID: 7}}
+	return []core.PluginStatus{{Name: "orders", File: "resolver-orders", Version: "1.0.0", Role: core.RoleResolver, State: "running", PID: 7,
+		Since: time.Date(2026, 1, 31, 9, 30, 0, 123_456_789, time.UTC), Requests: 7, Errors: 1, Memory: 1 << 20,
+		Median: 1500 * time.Microsecond, P99: 20 * time.Millisecond}}
 }
 
 func (plugins) Reload(context.Context) ([]core.PluginChange, error) {

@@ -129,6 +129,18 @@ type Plugin struct {
 	PID      int    `json:"pid,omitempty"`
 	Restarts int    `json:"restarts"`
 	InFlight int    `json:"in_flight"`
+
+	Since    *time.Time `json:"since,omitempty"` // when the process began to serve; left out while none runs
+	Requests int64      `json:"requests"`        // since the daemon started
+	Errors   int64      `json:"errors"`          // of the plugin itself; what a receiver did is none
+	Latency  *Latency   `json:"latency_ms,omitempty"`
+	Memory   int64      `json:"memory,omitempty"` // bytes that the process keeps for itself; left out where it isn't known
+}
+
+// Latency is how long the requests of the last minute or two took, in milliseconds.
+type Latency struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
 }
 
 // PluginChange is what POST /v1/plugins/reload did about one file of the plugin directory.

@@ -42,7 +42,7 @@ func (h *Host) Resolve(ctx context.Context, r core.Resolution) ([]byte, error) {
 		})
 	}
 	if err != nil {
-		return nil, errorOf(err)
+		return nil, errorOf(h.hideIn(err))
 	}
 	return payload, nil
 }
@@ -72,8 +72,9 @@ func (h *Host) Notify(ctx context.Context, n core.Notification) (core.Answer, er
 		return err
 	})
 	if err != nil {
-		return core.Answer{}, errorOf(err)
+		return core.Answer{}, errorOf(h.hideIn(err))
 	}
+	outcome.Reason, outcome.Excerpt = h.hide(outcome.Reason), h.hide(outcome.Excerpt) // a receiver may send back what it was sent
 	return answerOf(outcome)
 }
 

@@ -52,6 +52,27 @@ func checkSettings(name string, schema *host.Schema, settings json.RawMessage) e
 	return nil
 }
 
+// checkConfiguration refuses a configuration that the plugin says it doesn't take, with a [*host.ConfigurationError] that names the key, before the
+// plugin sees it: what it says by itself may be less clear.
+func (d *description) checkConfiguration(configuration json.RawMessage) error {
+	if len(configuration) == 0 {
+		configuration = json.RawMessage("{}")
+	}
+	if d.configuration == nil {
+		if something, err := canonical(configuration); err != nil || something != "" {
+			return &host.ConfigurationError{Plugin: d.Name, What: "it takes no configuration: remove it"}
+		}
+		return nil
+	}
+	err := d.configuration.Check(configuration, "key")
+	mismatch, ok := errors.AsType[*host.SchemaMismatch](err)
+	if !ok {
+		return err
+	}
+	meant := spelling.DidYouMean(mismatch.Path[strings.LastIndexByte(mismatch.Path, '.')+1:], mismatch.Known)
+	return &host.ConfigurationError{Plugin: d.Name, Key: mismatch.Path, What: mismatch.What + meant}
+}
+
 // member is what one member of a checked object is called, and whose it is.
 type member struct{ noun, of string }
 

@@ -67,6 +67,17 @@ func answerOf(o sdk.Outcome) (core.Answer, error) {
 	}, nil
 }
 
+// hideIn takes secrets out of what a plugin says.
+func (h *Host) hideIn(err error) error {
+	if failure, ok := errors.AsType[*host.PluginError](err); ok {
+		failure.Message = h.hide(failure.Message)
+	}
+	if refusal, ok := errors.AsType[*host.ConfigurationError](err); ok {
+		refusal.What = h.hide(refusal.What)
+	}
+	return err
+}
+
 // errorOf gives an error of a plugin the kind that the caller acts on: invalid arguments, too large, permanent, or none (try again).
 func errorOf(err error) error {
 	var failure *host.PluginError

@@ -16,6 +16,7 @@
 //	gate.go       who may send a request now; waiting for room without holding a goroutine
 //	suspects.go   requests that were in flight when their process crashed; quarantine.go has the processes that those run in
 //	check.go      arguments, settings and recipient URLs, refused before anything is queued
+//	limits.go     users, memory and files of processes; meter.go counts and times requests; secrets.go keeps secrets out of what plugins say
 //	convert.go    domain ↔ SDK, nowhere else
 //
 // Locks: reloading before mu before those of workers and gates. No function of a caller is called with one held.

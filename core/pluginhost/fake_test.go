@@ -127,11 +127,11 @@ func always(f *fake) func() (*fake, error) {
 }
 
 func notifier(name string) host.Description {
-	return host.Description{Name: name, Version: "1.0.0", Role: "notifier", MaxInFlight: 4}
+	return host.Description{Name: name, Version: "1.0.0", Role: "notifier", MaxInFlight: 4, ConfigSchema: json.RawMessage(`{}`)}
 }
 
 func resolver(name, class, method string) host.Description {
-	return host.Description{Name: name, Version: "1.0.0", Role: "resolver", MaxInFlight: 4, Services: []host.Service{{
+	return host.Description{Name: name, Version: "1.0.0", Role: "resolver", MaxInFlight: 4, ConfigSchema: json.RawMessage(`{}`), Services: []host.Service{{
 		Class: class, Method: method,
 		Arguments: json.RawMessage(`{"type":"object","properties":{"id":{"type":"integer"}},"required":["id"],"additionalProperties":false}`),
 	}}}

@@ -23,6 +23,8 @@ type Config struct {
 	Dir         string                     // the plugin directory
 	SocketDir   string                     // for the plugins' sockets: made with mode 0700, wiped at start
 	Plugins     map[string]json.RawMessage // configurations, by the plugins' described names
+	Limits      map[string]Limits          // of the plugins' processes, by the same names
+	Secrets     []string                   // that stand in configurations: what plugins say is shown and logged without them
 	Notifiers   map[string]Notifier        // what a subscriber's metadata may name, besides the notifiers' own names
 	EgressAllow []string                   // what plugins may reach in the operator's own network
 	Logger      hclog.Logger
@@ -49,6 +51,8 @@ type Host struct {
 	egress *sdk.Egress
 	log    hclog.Logger
 	launch launcher
+	bounds bounds
+	hide   func(string) string // replaces secrets
 
 	table atomic.Pointer[table]
 
@@ -76,6 +80,10 @@ func New(c Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("egress.allow: %w", err)
 	}
+	bounds, err := newBounds(c.Limits)
+	if err != nil {
+		return nil, err
+	}
 	c.StartTimeout = cmp.Or(c.StartTimeout, 10*time.Second)
 	c.ConfigureTimeout = cmp.Or(c.ConfigureTimeout, 10*time.Second)
 	c.HealthInterval = cmp.Or(c.HealthInterval, 5*time.Second)
@@ -88,7 +96,7 @@ func New(c Config) (*Host, error) {
 	}
 	h := &Host{
 		config: c, egress: egress, log: c.Logger.Named("plugins"), removed: make(map[string]string), cut: make(chan struct{}),
-		attendTo: func(*worker) {},
+		attendTo: func(*worker) {}, bounds: bounds, hide: newHide(c.Secrets),
 	}
 	h.launch = h.launchFile
 	h.table.Store(tableOf(nil, nil, nil))
@@ -97,7 +105,7 @@ func New(c Config) (*Host, error) {
 
 func (h *Host) launchFile(ctx context.Context, b *binary, limits host.Limits) (process, error) {
 	p, err := host.Launch(ctx, host.Config{
-		Path: b.path, Executable: b.file, Limits: limits,
+		Path: b.path, Executable: b.file, Limits: limits, Hide: h.hide,
 		SocketDir: h.config.SocketDir, Env: Environment(), Logger: h.log, StartTimeout: h.config.StartTimeout,
 	})
 	if err != nil {

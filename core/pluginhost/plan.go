@@ -21,6 +21,7 @@ type description struct {
 	services         []host.Service                // of a resolver: all, those that its configuration has brought included
 	arguments        map[core.Service]*host.Schema // of the services
 	settings         *host.Schema                  // of a notifier; nil: it takes none
+	configuration    *host.Schema                  // nil: it takes none
 }
 
 // describe reads what a plugin says of itself.
@@ -48,6 +49,9 @@ func describe(d host.Description) (*description, error) {
 	var err error
 	if described.settings, err = host.ParseSchema(d.SettingsSchema); err != nil {
 		return nil, fmt.Errorf("the schema of its settings is %w", err)
+	}
+	if described.configuration, err = host.ParseSchema(d.ConfigSchema); err != nil {
+		return nil, fmt.Errorf("the schema of its configuration is %w", err)
 	}
 	return described, nil
 }
@@ -130,7 +134,14 @@ func unclaimed(c Config, offers []offer) map[string]error {
 	names, _ := byName(offers)
 	known := slices.Sorted(maps.Keys(names))
 	missing := make(map[string]error)
-	for name := range c.Plugins {
+	written := maps.Clone(c.Plugins)
+	for name := range c.Limits {
+		if written == nil {
+			written = make(map[string]json.RawMessage)
+		}
+		written[name] = nil
+	}
+	for name := range written {
 		if _, ok := names[name]; !ok {
 			missing[name] = fmt.Errorf("plugins.%s: no plugin in %s calls itself %q%s", name, c.Dir, name, suggestion(name, known))
 		}

@@ -161,7 +161,7 @@ func (r *reload) meetOne(ctx context.Context, c *candidate, listed sums) {
 		return
 	}
 	c.worker = newWorker(b, r.config)
-	p, d, err := r.open(ctx, b)
+	p, d, err := r.open(ctx, b, "")
 	if err != nil {
 		c.err = err
 		return

@@ -48,7 +48,11 @@ const (
 // try asks the process p, which the request entered to, and lets nothing more through to it if it is gone.
 func (w *worker) try(ctx context.Context, p process, ask func(context.Context, process) error) (fate, error) {
 	defer w.gate.leave(p)
+	began := time.Now()
 	err := ask(ctx, p)
+	if !errors.Is(err, host.ErrStopping) {
+		w.meter.count(time.Since(began), isFault(err))
+	}
 	switch {
 	case errors.Is(err, host.ErrStopping):
 		return unseen, err
@@ -98,6 +102,14 @@ func (w *worker) sendSuspect(ctx context.Context, key string, c custody, ask fun
 		}
 		return w.quarantine.alone.expect(fmt.Sprintf("%s went down while this was in flight", at))
 	}
+}
+
+// isFault reports whether err is a failure of the plugin, and not of what it was given, or of nobody.
+func isFault(err error) bool {
+	if failure, ok := errors.AsType[*host.PluginError](err); ok {
+		return !failure.InvalidArguments
+	}
+	return errors.Is(err, host.ErrCrashed) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // gone reports whether err means that nobody will ever know what became of the request: its process p crashed, or doesn't answer at all and is

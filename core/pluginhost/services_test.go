@@ -48,7 +48,7 @@ func TestServicesThatAConfigurationBringsAreOffered(t *testing.T) {
 
 // empty is a resolver that offers nothing before it is configured.
 func empty(name string) host.Description {
-	return host.Description{Name: name, Version: "1.0.0", Role: "resolver", MaxInFlight: 4}
+	return host.Description{Name: name, Version: "1.0.0", Role: "resolver", MaxInFlight: 4, ConfigSchema: json.RawMessage(`{}`)}
 }
 
 func TestServicesThatTwoConfigurationsBringAreAClash(t *testing.T) {

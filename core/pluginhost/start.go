@@ -84,7 +84,7 @@ func closeAll(binaries []*binary) {
 
 // meet launches the plugin of a worker for the first time, to learn what it is.
 func (h *Host) meet(ctx context.Context, w *worker) {
-	p, d, err := h.open(ctx, w.binary)
+	p, d, err := h.open(ctx, w.binary, "")
 	if err != nil {
 		w.failed(0, err, h.log)
 		return
@@ -93,11 +93,29 @@ func (h *Host) meet(ctx context.Context, w *worker) {
 	w.become(d, share{})
 }
 
-// open launches a plugin and reads its description.
-func (h *Host) open(ctx context.Context, b *binary) (process, *description, error) {
+// open launches a plugin, within the limits of its name ("": it isn't known), and reads its description. Should that have another name, with other
+// limits, it is launched once more.
+func (h *Host) open(ctx context.Context, b *binary, name string) (process, *description, error) {
+	p, d, err := h.openWithin(ctx, b, h.bounds.of(name))
+	if err != nil || sameBounds(h.bounds.of(d.Name), h.bounds.of(name)) {
+		return p, d, err
+	}
+	discard(p)
+	p, again, err := h.openWithin(ctx, b, h.bounds.of(d.Name))
+	if err != nil {
+		return nil, nil, err
+	}
+	if again.Name != d.Name {
+		discard(p)
+		return nil, nil, fmt.Errorf("plugin file %s calls itself %q and then %q: a plugin must not change its name by itself", b.path, d.Name, again.Name)
+	}
+	return p, again, nil
+}
+
+func (h *Host) openWithin(ctx context.Context, b *binary, limits host.Limits) (process, *description, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.config.StartTimeout+time.Second) // launch keeps to its timeout itself; this is for when it doesn't
 	defer cancel()
-	p, err := h.launch(ctx, b, host.Limits{})
+	p, err := h.launch(ctx, b, limits)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -178,12 +196,13 @@ func (h *Host) begin(ctx context.Context, w *worker) error {
 // first serves with the process of a worker, and starts it where a sibling has the one that described itself.
 func (h *Host) first(ctx context.Context, w *worker) error {
 	if w.process == nil {
-		p, d, err := h.open(ctx, w.binary)
+		known, _ := w.identity()
+		p, d, err := h.open(ctx, w.binary, known.Name)
 		if err != nil {
 			return err
 		}
 		w.process = p
-		if known, _ := w.identity(); known.Name != d.Name || known.Role != d.Role {
+		if known.Name != d.Name || known.Role != d.Role {
 			discard(p)
 			return fmt.Errorf("it was the %s %q when it was started first, and then the %s %q: a plugin must not change its name or role by itself",
 				known.Role, known.Name, d.Role, d.Name)

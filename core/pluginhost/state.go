@@ -88,14 +88,16 @@ func (w *worker) status() core.PluginStatus {
 	defer w.mu.Unlock()
 	s := core.PluginStatus{
 		Name: fileName(w.file), Config: w.share.label, File: w.file, State: w.state, Reason: w.reason, Update: w.update,
-		Restarts: max(w.starts-1, 0), InFlight: w.gate.load(),
+		Restarts: max(w.starts-1, 0), InFlight: w.gate.load(), Requests: w.meter.requests.Load(), Errors: w.meter.errors.Load(),
 	}
+	s.Median, s.P99 = w.meter.latencies()
 	if w.known != nil {
 		s.Name, s.Version, s.Role = w.known.Name, w.known.Version, core.PluginRole(w.known.Role)
 	}
 	switch {
 	case p != nil:
-		s.PID = p.PID()
+		s.PID, s.Since = p.PID(), w.since
+		s.Memory, _ = p.Memory() // unknown elsewhere than on Linux
 	case s.State == stateRunning: // nobody has noted yet that it is down
 		s.State = stateRestarting
 	}

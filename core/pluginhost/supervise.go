@@ -68,12 +68,20 @@ func (h *Host) watch(ctx context.Context, w *worker) error {
 	defer w.silent.Store(false)
 	ticks := time.NewTicker(h.config.HealthInterval)
 	defer ticks.Stop()
+	weighing := time.NewTicker(memoryInterval)
+	defer weighing.Stop()
 	for unanswered := 0; ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.Done():
 			return died(p)
+		case <-weighing.C:
+			if err := h.overweight(w); err != nil {
+				h.end(p)
+				return err
+			}
+			continue
 		case <-ticks.C:
 		}
 		if w.retire() {
@@ -94,13 +102,18 @@ func (h *Host) watch(ctx context.Context, w *worker) error {
 			if unanswered < maxUnanswered {
 				continue
 			}
-			p.Kill()
-			select {
-			case <-p.Done():
-			case <-time.After(h.config.HealthTimeout): // not even SIGKILL ends what waits for a dead disk
-			}
+			h.end(p)
 			return fmt.Errorf("it answered none of %d health checks within %v each, and was killed", unanswered, h.config.HealthTimeout)
 		}
+	}
+}
+
+// end kills a process, and waits for its end as far as that makes sense.
+func (h *Host) end(p process) {
+	p.Kill()
+	select {
+	case <-p.Done():
+	case <-time.After(h.config.HealthTimeout): // not even SIGKILL ends what waits for a dead disk
 	}
 }
 
@@ -135,7 +148,11 @@ func (h *Host) restart(ctx context.Context, w *worker) error {
 	if w.process != nil { // it may have died before anybody watched
 		discard(w.process)
 	}
-	p, d, err := h.open(ctx, w.binary)
+	name := ""
+	if known, _ := w.identity(); known != nil {
+		name = known.Name
+	}
+	p, d, err := h.open(ctx, w.binary, name)
 	if err != nil {
 		return err
 	}
@@ -153,12 +170,16 @@ func (h *Host) restart(ctx context.Context, w *worker) error {
 
 // serve configures the process of a worker and lets requests through to it. A process that can't be configured is ended.
 func (h *Host) serve(ctx context.Context, w *worker) error {
-	_, share := w.identity()
+	known, share := w.identity()
+	if err := known.checkConfiguration(share.configuration); err != nil {
+		discard(w.process)
+		return err
+	}
 	configuring, cancel := context.WithTimeout(ctx, h.config.ConfigureTimeout)
 	defer cancel()
 	if err := w.process.Configure(configuring, share.configuration, h.config.EgressAllow); err != nil {
 		discard(w.process)
-		return err
+		return h.hideIn(err)
 	}
 	if err := h.extend(w); err != nil {
 		discard(w.process)
@@ -166,7 +187,7 @@ func (h *Host) serve(ctx context.Context, w *worker) error {
 	}
 	w.mu.Lock()
 	w.starts++
-	w.state, w.reason = stateRunning, ""
+	w.state, w.reason, w.since = stateRunning, "", time.Now()
 	w.mu.Unlock()
 	w.gate.open(w.process, w.limit())
 	return nil

@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/postrider/postrider/core"
 )
@@ -94,7 +95,7 @@ func (h *Host) succeed(w, fresh *worker) (wake []func()) {
 	w.delay, w.pace.failures, w.hopeless = 0, 0, false
 	w.silent.Store(false)
 	w.mu.Lock()
-	w.state, w.reason, w.update, w.starts = stateRunning, "", "", max(w.starts, 1)
+	w.state, w.reason, w.update, w.starts, w.since = stateRunning, "", "", max(w.starts, 1), time.Now()
 	w.mu.Unlock()
 	wake = w.gate.hand(w.process, w.limit())
 	h.drain(w, last)

@@ -26,6 +26,7 @@ type worker struct {
 	file     string        // in the plugin directory
 	patience time.Duration // for the answer to a health check
 	gate     gate
+	meter    meter
 
 	suspects   suspects
 	quarantine *quarantine // where they run; nil: the worker is of one itself
@@ -51,6 +52,7 @@ type worker struct {
 	reason string
 	update string // why the file isn't what runs; "": it is
 	starts int
+	since  time.Time        // when the process began to serve
 	leaves map[process]bool // the processes that finish what is in flight, after others took their place
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -17,7 +18,13 @@ const (
 // JSON returns the value as JSON, its keys in the order of the document. Dates stay the text that was written; what JSON cannot say (binary
 // data, infinity) is refused.
 func (v Value) JSON() (json.RawMessage, error) {
-	w := &jsonWriter{}
+	return v.JSONWith("", func(_ Value, _, text string) (string, error) { return text, nil })
+}
+
+// JSONWith is JSON with what text returns in the place of each text of a value, which is at, under path: that of v, and the keys and indexes below
+// it, as "plugins.http.headers[0]".
+func (v Value) JSONWith(path string, text func(at Value, path, text string) (string, error)) (json.RawMessage, error) {
+	w := &jsonWriter{text: text, path: path}
 	if err := w.write(v, 0); err != nil {
 		return nil, err
 	}
@@ -27,6 +34,16 @@ func (v Value) JSON() (json.RawMessage, error) {
 type jsonWriter struct {
 	out    bytes.Buffer
 	values int
+	path   string // of what is being written
+	text   func(at Value, path, text string) (string, error)
+}
+
+// below writes a value under a key, or an index, of the one that is being written.
+func (w *jsonWriter) below(step string, v Value, depth int) error {
+	path := w.path
+	w.path += step
+	defer func() { w.path = path }()
+	return w.write(v, depth)
 }
 
 func (w *jsonWriter) write(v Value, depth int) error {
@@ -61,7 +78,7 @@ func (w *jsonWriter) writeObject(v Value, depth int) error {
 			return err
 		}
 		w.out.WriteByte(':')
-		if err := w.write(field.Value, depth+1); err != nil {
+		if err := w.below("."+field.Key, field.Value, depth+1); err != nil {
 			return err
 		}
 	}
@@ -79,7 +96,7 @@ func (w *jsonWriter) writeArray(v Value, depth int) error {
 		if i > 0 {
 			w.out.WriteByte(',')
 		}
-		if err := w.write(item, depth+1); err != nil {
+		if err := w.below("["+strconv.Itoa(i)+"]", item, depth+1); err != nil {
 			return err
 		}
 	}
@@ -92,7 +109,11 @@ func (w *jsonWriter) writeScalar(v Value) error {
 	var typed any
 	switch tag := node.ShortTag(); tag {
 	case "!!str", "!!timestamp":
-		typed = node.Value
+		text, err := w.text(v, w.path, node.Value)
+		if err != nil {
+			return err
+		}
+		typed = text
 	case "!!bool", "!!int", "!!float":
 		if err := node.Decode(&typed); err != nil {
 			return v.Errorf("%q is not a value of the type %s", node.Value, tag)

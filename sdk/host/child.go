@@ -52,7 +52,7 @@ func newChild(c Config, socketDir string) *child {
 		limits:    c.Limits,
 		socketDir: socketDir,
 		env:       append(environment(c), wire.LogLevelVariable+"="+c.Logger.GetLevel().String()),
-		output:    newOutput(c.Logger, c.Path),
+		output:    newOutput(c.Logger, c.Path, c.Hide),
 		exited:    make(chan struct{}),
 	}
 }
@@ -131,7 +131,11 @@ func (c *child) begin() error {
 	if c.limits.Files > 0 {
 		if err := limitFiles(c.cmd.Process.Pid, c.limits.Files); err != nil {
 			c.killed = true
-			c.output.remember(fmt.Sprintf("its number of open files could not be limited: %v", err))
+			why := fmt.Sprintf("its open files can't be limited: %v", err)
+			if errors.Is(err, syscall.EPERM) {
+				why += "; give the daemon CAP_SYS_RESOURCE, or limit the files of plugins alone that run as the daemon's own user"
+			}
+			c.output.remember(why)
 		}
 	}
 	if c.killed {
@@ -223,6 +227,9 @@ func (c *child) diagnose(err error) string {
 	if !c.started {
 		if errors.Is(err, syscall.ENOEXEC) {
 			return "is not a program that this machine can run: build it for " + runtime.GOOS + "/" + runtime.GOARCH
+		}
+		if errors.Is(err, syscall.EACCES) && c.limits.User != nil {
+			return fmt.Sprintf("can't be launched by user %d, whom it is to run as: chmod o+rx %s", c.limits.User.ID, c.path)
 		}
 		return fmt.Sprintf("can't be launched: %v", err)
 	}

@@ -36,6 +36,9 @@ type Config struct {
 	// Env is the plugin's whole environment, beside what the handshake adds. The daemon's own is not inherited.
 	Env []string
 
+	// Hide replaces what must not be seen in what the plugin logs and prints. nil: nothing.
+	Hide func(string) string
+
 	// Logger receives what the plugin logs and prints. nil: nobody does.
 	Logger hclog.Logger
 
@@ -69,6 +72,9 @@ type User struct {
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
+	}
+	if c.Hide == nil {
+		c.Hide = func(text string) string { return text }
 	}
 	if c.StartTimeout <= 0 {
 		c.StartTimeout = 10 * time.Second

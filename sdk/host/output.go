@@ -26,6 +26,7 @@ type output struct {
 	handshakeWriter *io.PipeWriter
 
 	given hclog.Logger // that of Config
+	hide  func(string) string
 
 	mu        sync.Mutex
 	logger    hclog.Logger // given, with the plugin's name
@@ -34,8 +35,8 @@ type output struct {
 	lastLines []string // what it said last
 }
 
-func newOutput(logger hclog.Logger, path string) *output {
-	o := &output{given: logger, logger: logger.With("plugin", filepath.Base(path))}
+func newOutput(logger hclog.Logger, path string, hide func(string) string) *output {
+	o := &output{given: logger, hide: hide, logger: logger.With("plugin", filepath.Base(path))}
 	o.handshakeReader, o.handshakeWriter = io.Pipe()
 	return o
 }
@@ -72,7 +73,7 @@ func (o *output) lastWords() string {
 
 // remember keeps a line for lastWords. Of a crash, its beginning says the most: the stack follows.
 func (o *output) remember(line string) {
-	line = strings.TrimSpace(line)
+	line = o.hide(strings.TrimSpace(line))
 	if line == "" {
 		return
 	}
@@ -146,7 +147,17 @@ func (o *output) write(level hclog.Level, message string, args ...any) {
 	o.mu.Lock()
 	logger := o.logger
 	o.mu.Unlock()
-	logger.Log(level, message, args...)
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case string:
+			args[i] = o.hide(arg)
+		case map[string]any, []any:
+			if said, err := json.Marshal(arg); err == nil {
+				args[i] = o.hide(string(said))
+			}
+		}
+	}
+	logger.Log(level, o.hide(message), args...)
 }
 
 // log logs a line of hclog's JSON, as the SDK's Logger writes it, and reports whether it is one.

@@ -127,3 +127,26 @@ func TestABadNewVersionIsRefusedWhereTheOperatorLooks(t *testing.T) {
 	}
 	d.stop()
 }
+
+func TestTheConfigurationOfAPluginTakesSecretsFromFilesAndShowsThemNowhere(t *testing.T) {
+	t.Parallel()
+	in := install(t, `plugins: {orders: {files: 256, memory: 1GiB, config: {file: "${file:secret}"}}}`)
+	in.write("secret", "no-such-secret.json\n")
+	d := in.serve()
+	d.subscribe("sales.order.created", "http://127.0.0.1:9/")
+	d.call("POST", "/v1/events", `{"id":"one","event":"sales.order.created","arguments":{"id":1}}`)
+	type event struct{ Attempts []attempt }
+	eventually(t, "the resolver has met the file that is not there", func() bool { return len(get[event](d, "/v1/events/one").Attempts) > 0 })
+	shown := in.postrider("event", "show", "one") + in.postrider("plugin", "list", "--json") + in.log.tail(1<<20)
+	if !strings.Contains(shown, "[secret]") || strings.Contains(shown, "no-such-secret") {
+		t.Errorf("want [secret] in the place of the secret, got\n%s", shown)
+	}
+	d.stop()
+
+	if err := os.Remove(filepath.Join(in.dir, "secret")); err != nil {
+		t.Fatal(err)
+	}
+	if said := in.fails("serve"); !strings.Contains(said, `key "plugins.orders.config.file"`) {
+		t.Errorf("without the file, serve said: %s", said)
+	}
+}

@@ -2,10 +2,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -42,6 +45,12 @@ func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 	switch what {
 	case "crash":
 		os.Exit(3)
+	case "grow":
+		return sdk.Outcome{}, grow(ctx)
+	case "tell":
+		fmt.Println("printed", greeting)
+		sdk.Logger(ctx).Info("logged "+greeting, "trace", sdk.Traceparent(ctx))
+		return sdk.Retry("it is " + greeting), nil
 	case "panic":
 		panic("as told")
 	case "wait":
@@ -56,6 +65,17 @@ func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 	outcome := sdk.Delivered()
 	outcome.Excerpt = greeting
 	return outcome, nil
+}
+
+// grow takes 256 MiB of memory, and keeps it until ctx ends.
+func grow(ctx context.Context) error {
+	var kept [][]byte
+	for range 256 {
+		kept = append(kept, bytes.Repeat([]byte{1}, 1<<20))
+	}
+	<-ctx.Done()
+	runtime.KeepAlive(kept)
+	return ctx.Err()
 }
 
 // until returns when there is such a file.
