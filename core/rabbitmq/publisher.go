@@ -17,7 +17,7 @@ const (
 	publishWindow = 4096
 
 	// confirmPatience is how long the broker may take to confirm before the connection counts as dead. It runs only while publishing is not blocked.
-	confirmPatience = 15 * time.Second
+	confirmPatience = 10 * time.Second
 )
 
 // posting is one message on its way to the broker.

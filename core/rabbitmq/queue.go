@@ -86,7 +86,7 @@ func (q *Queue) sourcesOf(name core.QueueName) []string {
 const (
 	// How long to wait before the broker is dialled again: the first time and at most. Half of it is drawn, so that many daemons don't dial as one.
 	redialFirst = 100 * time.Millisecond
-	redialMax   = 10 * time.Second
+	redialMax   = 5 * time.Second
 
 	// settled is how long a connection must have lasted to count as one that works.
 	settled = 10 * time.Second
@@ -112,7 +112,7 @@ func (q *Queue) stayConnected(ctx context.Context) {
 			q.become(nil, "not connected to the broker: "+err.Error())
 			<-burying
 			l.join()
-			if time.Since(connected) > settled {
+			if pause = min(pause, time.Second); time.Since(connected) > settled {
 				pause = redialFirst
 			}
 		}

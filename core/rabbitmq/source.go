@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ type source struct {
 	channel    *amqp.Channel
 	deliveries <-chan amqp.Delivery
 	cancelled  chan string
+	closed     chan *amqp.Error
 	acker      *acker
 	reading    sync.WaitGroup
 	stopping   atomic.Bool
@@ -28,7 +30,8 @@ func newSource(l *link, queue string, prefetch int) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{link: l, queue: queue, channel: channel, cancelled: channel.NotifyCancel(make(chan string, 1))}
+	s := &source{link: l, queue: queue, channel: channel}
+	s.cancelled, s.closed = channel.NotifyCancel(make(chan string, 1)), channel.NotifyClose(make(chan *amqp.Error, 1))
 	if err := channel.Qos(prefetch, 0, false); err != nil {
 		return nil, err
 	}
@@ -52,7 +55,11 @@ func (s *source) ended() {
 		}
 	default:
 	}
-	s.end(fmt.Errorf("the broker closed the channel that consumes queue %s", s.queue))
+	select {
+	case err := <-s.closed:
+		s.end(fmt.Errorf("the channel that consumes queue %s was closed: %w", s.queue, errors.Join(err)))
+	case <-s.done:
+	}
 }
 
 // stopIntake has the broker deliver no more, and returns when what it has delivered is taken in.
