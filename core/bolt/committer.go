@@ -179,15 +179,38 @@ func (c *committer) commit(group []*request) {
 }
 
 // transact runs one transaction. It answers what was refused and, without an error, everything; with one, it returns what is still
-// unanswered.
+// unanswered. A request that fails half-way takes the transaction down: the others are then tried again without it.
 func (c *committer) transact(group []*request) ([]*request, error) {
-again:
-	tx, err := c.file.Begin(true)
-	if err != nil {
-		return group, err
+	for {
+		tx, err := c.file.Begin(true)
+		if err != nil {
+			return group, err
+		}
+		w := newWrite(tx, c.life)
+		kept, whole := c.applyTo(w, group)
+		if !whole {
+			if group = kept; len(group) == 0 {
+				return nil, tx.Rollback()
+			}
+			if err := tx.Rollback(); err != nil {
+				return group, err
+			}
+			continue
+		}
+		if err := c.finish(w); err != nil {
+			return kept, err
+		}
+		for _, r := range kept {
+			c.apply(r)
+		}
+		c.answer(kept, nil)
+		return nil, nil
 	}
-	w := newWrite(tx, c.life)
-	kept := make([]*request, 0, len(group))
+}
+
+// applyTo applies group to w, and answers what is refused. It returns what is left of the group; whole is false when one of it failed half-way.
+func (c *committer) applyTo(w *write, group []*request) (kept []*request, whole bool) {
+	kept = make([]*request, 0, len(group))
 	for i, r := range group {
 		r.effects = effects{}
 		w.effects = &r.effects
@@ -199,40 +222,37 @@ again:
 		}
 		if err := r.apply(w); err != nil {
 			c.answer(group[i:i+1], err)
-			if err := tx.Rollback(); err != nil {
-				return append(kept, group[i+1:]...), err
-			}
-			group = append(kept, group[i+1:]...)
-			goto again
+			return append(kept, group[i+1:]...), false
 		}
 		kept = append(kept, r)
 	}
-	if w.dirty && !c.lifeWritten {
+	return kept, true
+}
+
+// finish commits what was written, if anything was.
+func (c *committer) finish(w *write) error {
+	if !w.dirty {
+		return w.tx.Rollback()
+	}
+	if !c.lifeWritten {
 		// Together with the first thing that is filed in this life, so that no two lives ever file under one number.
-		err = w.put(tx.Bucket(bucketMeta), keyLife, encodeNumber(c.life))
-	}
-	if err != nil || !w.dirty {
-		err = errors.Join(err, tx.Rollback())
-	} else {
-		if c.hooks.beforeCommit != nil {
-			if err := c.hooks.beforeCommit(); err != nil {
-				return kept, errors.Join(err, tx.Rollback())
-			}
-		}
-		err = tx.Commit()
-		c.lifeWritten = c.lifeWritten || err == nil
-		if err == nil && c.hooks.afterCommit != nil {
-			err = c.hooks.afterCommit()
+		if err := w.put(w.tx.Bucket(bucketMeta), keyLife, encodeNumber(c.life)); err != nil {
+			return errors.Join(err, w.tx.Rollback())
 		}
 	}
-	if err != nil {
-		return kept, err
+	if c.hooks.beforeCommit != nil {
+		if err := c.hooks.beforeCommit(); err != nil {
+			return errors.Join(err, w.tx.Rollback())
+		}
 	}
-	for _, r := range kept {
-		c.apply(r)
+	if err := w.tx.Commit(); err != nil {
+		return err
 	}
-	c.answer(kept, nil)
-	return nil, nil
+	c.lifeWritten = true
+	if c.hooks.afterCommit != nil {
+		return c.hooks.afterCommit()
+	}
+	return nil
 }
 
 // refuse answers what need not be tried again, and returns the rest.

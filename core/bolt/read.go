@@ -186,25 +186,13 @@ func (db *DB) Deliveries(ctx context.Context, f core.DeliveryFilter) (page []cor
 	leftOut := leftOut{list: "deliveries"}
 	defer leftOut.log(db.log)
 	err = db.view(func(tx *bbolt.Tx) error {
-		before := ref{^uint64(0), -1} // -1: after all subscribers
-		var only uint64
-		if f.Event != "" {
-			if only, err = seqOf(tx.Bucket(bucketIDs), f.Event); err != nil || only == 0 {
-				return err
-			}
-			before = ref{only, -1}
+		before, only, err := startOf(tx, f)
+		if err != nil || f.Event != "" && only == 0 {
+			return err
 		}
-		if f.Cursor != "" {
-			key, err := hex.DecodeString(f.Cursor)
-			if err != nil || len(key) != refLength {
-				return core.Invalidf("cursor", "cursor %q did not come from an earlier page", f.Cursor)
-			}
-			before = refOf(key)
-		}
-		limit := min(max(1, f.Limit), 1000)
 		walk := newestFirst{open: tx.Bucket(bucketOpen).Cursor(), attempts: tx.Bucket(bucketAttempts).Cursor()}
-		var event core.Event // that of eventSeq: deliveries of one event come together
-		var eventSeq uint64
+		events := eventReader{tx: tx}
+		limit := min(max(1, f.Limit), 1000)
 		for range scanLimit {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -214,37 +202,16 @@ func (db *DB) Deliveries(ctx context.Context, f core.DeliveryFilter) (page []cor
 				next = ""
 				return nil
 			}
-			before = r
-			next = hex.EncodeToString(r.key())
+			before, next = r, hex.EncodeToString(r.key())
 			if r.sub == 0 || f.Subscriber != 0 && r.sub != f.Subscriber {
 				continue
 			}
-			if r.seq != eventSeq {
-				if event, err = eventOf(tx, r.seq); err != nil {
-					eventSeq = 0
-					leftOut.note(err)
-					continue
-				}
-				eventSeq = r.seq
-			}
-			if f.EventName != "" && event.Name != f.EventName {
-				continue
-			}
-			var lastAttempt *core.Attempt
-			if value != nil {
-				a, err := decodeAttempt(event.ID, attempt, value)
-				if err != nil {
-					leftOut.note(err)
-					continue
-				}
-				lastAttempt = &a
-			}
-			d, err := delivery(tx, event, r, lastAttempt)
+			d, event, err := events.delivery(r, attempt, value)
 			if err != nil {
 				leftOut.note(err)
 				continue
 			}
-			if f.State != 0 && d.State != f.State {
+			if f.EventName != "" && event.Name != f.EventName || f.State != 0 && d.State != f.State {
 				continue
 			}
 			if page = append(page, d); len(page) == limit {
@@ -254,6 +221,53 @@ func (db *DB) Deliveries(ctx context.Context, f core.DeliveryFilter) (page []cor
 		return nil
 	})
 	return page, next, err
+}
+
+// startOf returns what a page of deliveries begins before, and the number of the one event that is asked for; 0: of any, or it is not known.
+func startOf(tx *bbolt.Tx, f core.DeliveryFilter) (before ref, only uint64, err error) {
+	before = ref{^uint64(0), -1} // -1: after all subscribers
+	if f.Event != "" {
+		if only, err = seqOf(tx.Bucket(bucketIDs), f.Event); err != nil || only == 0 {
+			return before, 0, err
+		}
+		before = ref{only, -1}
+	}
+	if f.Cursor == "" {
+		return before, only, nil
+	}
+	key, err := hex.DecodeString(f.Cursor)
+	if err != nil || len(key) != refLength {
+		return before, only, core.Invalidf("cursor", "cursor %q did not come from an earlier page", f.Cursor)
+	}
+	return refOf(key), only, nil
+}
+
+// eventReader reads deliveries with their events. Those of one event come together, so it remembers the last one.
+type eventReader struct {
+	tx    *bbolt.Tx
+	seq   uint64 // of event; 0: there is none
+	event core.Event
+}
+
+// delivery returns the delivery of r, whose last attempt is found at key and value; no value: it has none yet.
+func (e *eventReader) delivery(r ref, key, value []byte) (d core.Delivery, event core.Event, err error) {
+	if r.seq != e.seq {
+		e.seq = 0
+		if e.event, err = eventOf(e.tx, r.seq); err != nil {
+			return d, event, err
+		}
+		e.seq = r.seq
+	}
+	var last *core.Attempt
+	if value != nil {
+		a, err := decodeAttempt(e.event.ID, key, value)
+		if err != nil {
+			return d, event, err
+		}
+		last = &a
+	}
+	d, err = delivery(e.tx, e.event, r, last)
+	return d, e.event, err
 }
 
 // newestFirst walks the deliveries that are open or have attempts, backwards.
