@@ -97,15 +97,27 @@ func (e *Egress) DialContext(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	if name, err := asciiHost(host); err == nil && e.hosts[name] {
+	name, err := asciiHost(host)
+	if err == nil && e.hosts[name] {
 		free := net.Dialer{Timeout: dialTimeout}
 		return free.DialContext(ctx, network, addr)
 	}
-	conn, err := e.dialer.DialContext(ctx, network, addr)
+	conn, err := e.dial(ctx, network, addr, name)
 	if refused := new(EgressError); errors.As(err, &refused) {
 		refused.Host = host
 	}
 	return conn, err
+}
+
+// dial dials the host called name, in its one spelling, unless that is a number that some resolvers read as an address (2130706433, 0x7f.1) which isn't
+// permitted.
+func (e *Egress) dial(ctx context.Context, network, addr, name string) (net.Conn, error) {
+	if ip, ok := parseIPv4(name); ok {
+		if err := e.check(ip); err != nil {
+			return nil, err
+		}
+	}
+	return e.dialer.DialContext(ctx, network, addr)
 }
 
 // Control is for [net.Dialer.Control]: it refuses, with an [*EgressError], an address that is about to be dialled but isn't permitted.

@@ -78,6 +78,15 @@ func TestEgressLooksAtWhatANameResolvesTo(t *testing.T) {
 	}
 }
 
+func TestEgressReadsANumberAsTheAddressThatItMayMean(t *testing.T) {
+	for _, host := range []string{"2130706433", "0x7f.1", "0177.0.0.1", "127.1", "127.0.0.1."} {
+		_, err := egress(t).DialContext(t.Context(), "tcp", net.JoinHostPort(host, "80"))
+		if refusal := new(sdk.EgressError); !errors.As(err, &refusal) || refusal.Address != "127.0.0.1" || refusal.Host != host {
+			t.Errorf("%s: got %v", host, err)
+		}
+	}
+}
+
 func TestCheckURLRefusesWhatIsNoReceiver(t *testing.T) {
 	e := egress(t)
 	for url, want := range map[string]string{

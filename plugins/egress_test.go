@@ -1,0 +1,240 @@
+// Package plugins_test looks at what all plugins that come with Postrider have in common.
+package plugins_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/postrider/postrider/sdk"
+	"github.com/postrider/postrider/sdk/host"
+	"github.com/postrider/postrider/sdk/sdktest"
+)
+
+// special are addresses that no plugin may reach unless egress.allow names them.
+var special = []string{
+	// IPv4: loopback, unspecified, private, link-local, shared, special purpose, documentation, benchmarking, multicast, reserved, broadcast
+	"127.0.0.1", "127.8.9.10", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.254", "192.168.1.1", "169.254.1.1", "100.64.0.1",
+	"192.0.0.8", "192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+	// clouds' metadata: AWS and most others, AWS over IPv6, Azure
+	"169.254.169.254", "fd00:ec2::254", "168.63.129.16",
+	// IPv6: loopback, unspecified, link-local, site-local, unique local, multicast, documentation, discard, segment routing
+	"::1", "::", "fe80::1", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1", "2001:db8::1", "3fff::1", "100::1", "5f00::1",
+	// IPv4 within IPv6: mapped, compatible, NAT64 (both prefixes), 6to4, Teredo
+	"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1",
+	"2002:7f00:1::", "2002:a9fe:a9fe::1", "2001:0:7f00:1::",
+}
+
+// spellings are other ways to write addresses that libraries understand, and the addresses.
+var spellings = map[string]string{
+	"127.1": "127.0.0.1", "127.0.1": "127.0.0.1", "2130706433": "127.0.0.1", "0x7f000001": "127.0.0.1", "0x7f.1": "127.0.0.1", "0X7F.0.0.1": "127.0.0.1",
+	"0177.0.0.1": "127.0.0.1", "017700000001": "127.0.0.1", "127.0.0.1.": "127.0.0.1", "１２７.0.0.1": "127.0.0.1", "127。0。0。1": "127.0.0.1",
+	"0": "0.0.0.0", "167772161": "10.0.0.1", "012.0.0.1": "10.0.0.1", "0xa9fea9fe": "169.254.169.254", "2852039166": "169.254.169.254",
+	"0251.0376.0251.0376": "169.254.169.254", "[0:0:0:0:0:0:0:1]": "::1", "[::ffff:7f00:1]": "::ffff:127.0.0.1", "[::1%25lo]": "::1",
+	"localhost": "127.0.0.1", "LocalHost": "127.0.0.1", "localhost.": "127.0.0.1", "shop.localhost": "127.0.0.1",
+}
+
+// dialler is a plugin that dials, or a part of one.
+type dialler struct {
+	name string
+	// open returns what has the plugin dial a URL where it may reach allow, and returns why there was no answer; nil: there was.
+	open func(t *testing.T, allow ...string) func(t *testing.T, url string) error
+}
+
+// diallers are all of the plugins' binaries, built as they are, but for the name server that they ask.
+func diallers(t *testing.T, names *nameServer) (list []dialler) {
+	t.Helper()
+	folders, err := filepath.Glob("*/main.go")
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no plugins here: %v", err)
+	}
+	dir := t.TempDir()
+	replace := make(map[string]string)
+	build := []string{"build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", dir + "/"}
+	for _, main := range folders {
+		added, err := filepath.Abs(filepath.Join(filepath.Dir(main), "name_server_of_tests.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if replace[added], err = filepath.Abs("testdata/resolver.go.txt"); err != nil {
+			t.Fatal(err)
+		}
+		build = append(build, "./"+filepath.Dir(main))
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", build...).CombinedOutput(); err != nil {
+		t.Fatalf("build the plugins: %v\n%s", err, out)
+	}
+	for _, main := range folders {
+		start := func(t testing.TB) *sdktest.Plugin {
+			return sdktest.Launch(t, filepath.Join(dir, filepath.Dir(main)), "TEST_NAME_SERVER="+names.address)
+		}
+		d := start(t).Description()
+		switch {
+		case d.Role == host.RoleNotifier:
+			list = append(list, dialler{d.Name, notifies(start)})
+		case d.Name == "http-api":
+			list = append(list, dialler{d.Name, resolves(start, `"url":%q`)}, dialler{d.Name + "'s tokens",
+				resolves(start, `"url":"https://shop.example.com","auth":{"oauth2":{"token_url":%q,"client_id":"a","client_secret":"b"}}`)})
+		default:
+			t.Fatalf("say here how %s is made to dial", d.Name)
+		}
+	}
+	return list
+}
+
+// quick are configurations of notifiers that would wait otherwise.
+var quick = map[string]string{"slack": `{"every":"1ms"}`}
+
+// notifies has a notifier deliver to the URL.
+func notifies(start func(testing.TB) *sdktest.Plugin) func(*testing.T, ...string) func(*testing.T, string) error {
+	return func(t *testing.T, allow ...string) func(*testing.T, string) error {
+		p := start(t)
+		if err := p.Configure(t.Context(), quick[p.Description().Name], allow...); err != nil {
+			t.Fatal(err)
+		}
+		return func(t *testing.T, url string) error {
+			outcome, err := p.Notify(t.Context(), sdk.Delivery{URL: url, Token: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+			switch {
+			case err != nil:
+				return err
+			case outcome.Status == sdk.StatusDelivered:
+				return nil
+			case strings.Contains(outcome.Reason, "egress.allow") && outcome.Status != sdk.StatusRejected:
+				t.Errorf("%s: it is refused, and tried again: %+v", url, outcome)
+			}
+			return errors.New(outcome.Reason)
+		}
+	}
+}
+
+// resolves has the resolver http-api call the URL, which stands in the configuration of an API.
+func resolves(start func(testing.TB) *sdktest.Plugin, api string) func(*testing.T, ...string) func(*testing.T, string) error {
+	return func(t *testing.T, allow ...string) func(*testing.T, string) error {
+		return func(t *testing.T, url string) error {
+			p := start(t)
+			err := p.Configure(t.Context(), `{"apis":{"a":{`+fmt.Sprintf(api, url)+`}},"services":[{"class":"A","method":"b","request":{"path":"c"}}]}`, allow...)
+			if err != nil {
+				return err
+			}
+			_, err = p.Resolve(t.Context(), "A", "b", `{}`)
+			if failure := new(host.PluginError); errors.As(err, &failure) && strings.Contains(failure.Message, "egress.allow") && !failure.Permanent {
+				t.Errorf("%s: it is refused, and tried again: %v", url, err)
+			}
+			return err
+		}
+	}
+}
+
+// guard is what plugins are given as their rules. The test asks it first, so that it never makes a plugin dial what it would not refuse.
+func guard(t *testing.T, allow ...string) *sdk.Egress {
+	t.Helper()
+	e, err := sdk.NewEgress(allow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// permits is the guard's own verdict on dialling an address.
+func permits(e *sdk.Egress, address string) bool {
+	return e.Control("tcp", net.JoinHostPort(address, "80"), nil) == nil
+}
+
+func TestNoPluginReachesTheOperatorsOwnNetwork(t *testing.T) {
+	names := startNameServer(t)
+	var reached atomic.Int32
+	port := listen(t, "127.0.0.1", &reached, nil)
+	type row struct{ host, means string }
+	var rows []row
+	for i, address := range special {
+		literal := address
+		if netip.MustParseAddr(address).Is6() {
+			literal = "[" + address + "]"
+		}
+		name := fmt.Sprintf("name-%d.test", i)
+		names.set(name, address)
+		rows = append(rows, row{literal, address}, row{name, address})
+	}
+	for spelling, address := range spellings {
+		names.set(strings.ToLower(strings.TrimSuffix(spelling, ".")), address) // as a resolver would that understands it
+		rows = append(rows, row{spelling, address})
+	}
+	const elsewhere = "elsewhere.test" // something is allowed, but not this
+	e := guard(t, elsewhere)
+	for _, d := range diallers(t, names) {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			try := d.open(t, elsewhere)
+			for _, r := range rows {
+				t.Run(r.host, func(t *testing.T) {
+					if permits(e, r.means) {
+						t.Fatalf("the guard permits %s: no plugin is asked to dial it", r.means)
+					}
+					url := "http://" + r.host + ":" + port + "/"
+					if err := try(t, url); err == nil || !strings.Contains(err.Error(), "egress.allow") {
+						t.Errorf("%s: got %v, want it refused with what to do", url, err)
+					}
+				})
+			}
+		})
+	}
+	t.Cleanup(func() { // after the parallel ones
+		if n := reached.Load(); n != 0 {
+			t.Errorf("%d connections were made to this machine", n)
+		}
+	})
+}
+
+// listen serves on a free port of an address of this machine, and returns the port. See listenAt.
+func listen(t *testing.T, address string, connections *atomic.Int32, answer http.HandlerFunc) (port string) {
+	t.Helper()
+	return listenAt(t, net.JoinHostPort(address, "0"), connections, answer)
+}
+
+// listenAt serves on an address, and counts the connections. A nil answer is that of an API and of a token endpoint alike, after which the connection is
+// closed: each request is a dial.
+func listenAt(t *testing.T, address string, connections *atomic.Int32, answer http.HandlerFunc) (port string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer == nil {
+		answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "close")
+			fmt.Fprint(w, `{"access_token":"a"}`)
+		}
+	}
+	server := httptest.NewUnstartedServer(answer)
+	server.Listener.Close()
+	server.Listener = l
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	_, port, err = net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
