@@ -42,9 +42,10 @@ chaos: ## the crash suites at full length, and one table of what was injected, a
 check: format vet staticcheck fresh tidy imports ## all that is not a test: format, vet, staticcheck, generated code, go.mod, import rules
 	@echo "check: all is well"
 
-# BenchmarkBacklog takes as long a backlog as it is told: POSTRIDER_BACKLOG=1000000 make bench.
-bench: build ## deliveries per second against a raw POST loop, and the hot seams
-	bin/postrider bench
+# RUNS is how often each short scenario is measured. BenchmarkBacklog takes as long a backlog as it is told: POSTRIDER_BACKLOG=1000000 make bench.
+RUNS ?= 5
+bench: build ## every scenario of postrider bench as one Markdown table, then the hot seams; takes about 15 minutes
+	bin/postrider bench --scenario all --runs $(RUNS) --markdown
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core/... ./sdk/... ./plugins/internal/post
 
 generate: ## make the Go code of proto/ anew

@@ -1,211 +1,242 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"path/filepath"
+	"os"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postrider/postrider/cmd/postrider/internal/bench"
-	"github.com/postrider/postrider/cmd/postrider/internal/client"
-	"github.com/postrider/postrider/cmd/postrider/internal/sandbox"
-	"github.com/postrider/postrider/core/httpapi"
 )
 
-const benchEvent = "bench.event.published"
+// benchFlags are what the command line says beside the settings of the measurement.
+type benchFlags struct {
+	scenarios  string
+	runs       int
+	json       *bool
+	markdown   bool
+	picture    string
+	url, token string
+	webhooks   []string
+}
 
 func (a *app) bench() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure deliveries against a raw POST loop",
-		Long: `Measure, in one run on this machine: a raw net/http POST loop against a receiver; events published over HTTP to a daemon and
+		Short: "Measure deliveries against a raw POST loop, and more",
+		Long: `Measure a daemon on this machine. By default: a raw net/http POST loop against a receiver; events published over HTTP to a daemon and
 delivered to that same receiver; and their latency at a steady rate. The ratio is deliveries per second over raw POSTs per second.
+--scenario chooses what else to measure:
 
-The daemon is one of its own, a real process with temporary data, unless --url names a running one. That one needs a
-webhook without a service (--event), no other subscriber of it, and 127.0.0.1 among its egress.allow.`,
+` + scenarioHelp() + `
+The daemon is one of its own, a real process with temporary data, unless --url names a running one. That one needs
+webhooks without a service (--event), no other subscribers of them, and 127.0.0.1 among its egress.allow.`,
 		Example: `  postrider bench
-  postrider bench --events 200000 --batch 100 --json
+  postrider bench --batch 100 --events 200000 --json
+  postrider bench --scenario slow,failing --runs 5
+  postrider bench --scenario backlog --backlog 1000000 --svg backlog.svg
+  postrider bench --scenario all --runs 5 --markdown
   postrider bench --dir /mnt/data          measure the disk that counts`,
 		Args: takes(),
 	}
-	asJSON := jsonFlag(c)
-	var config bench.Config
-	c.Flags().IntVar(&config.Events, "events", 40_000, "events of the load phase")
-	c.Flags().IntVar(&config.Publishers, "publishers", 64, "publishers at a time")
-	c.Flags().IntVar(&config.Size, "size", 1024, "`bytes` of one payload")
-	c.Flags().IntVar(&config.Batch, "batch", 1, "events in one publish")
-	c.Flags().IntVar(&config.Rate, "rate", 200, "events per second of the steady phase; 0 leaves it out")
-	c.Flags().DurationVar(&config.Duration, "duration", 10*time.Second, "how long the steady phase lasts")
-	address := c.Flags().String("url", "", "measure the running daemon at this `URL` instead of one of its own")
-	token := c.Flags().String("token", "", "its API `token` (or POSTRIDER_TOKEN; default: the local data directory's)")
-	event := c.Flags().String("event", benchEvent, "the webhook to publish on the daemon of --url, by `name`")
-	parent := c.Flags().String("dir", "", "put the temporary data into this `directory` (default: the system's)")
-	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		if err := checkBench(config); err != nil {
-			return err
-		}
-		ctx := c.Context()
-		r, err := bench.NewReceiver()
+	var flags benchFlags
+	var with bench.Settings
+	flags.json = jsonFlag(c)
+	c.Flags().StringVar(&flags.scenarios, "scenario", "burst", "`names` of scenarios, separated by commas, or all")
+	c.Flags().IntVar(&flags.runs, "runs", 1, "how often each is measured: the median and the spread are shown (of all, long ones run once)")
+	c.Flags().StringVar(&flags.picture, "svg", "", "draw throughput and latency over time into this `file`; of one scenario")
+	c.Flags().BoolVar(&flags.markdown, "markdown", false, "print one Markdown table of all scenarios, with the machine's description")
+	c.Flags().IntVar(&with.Events, "events", 40_000, "events of a load phase")
+	c.Flags().IntVar(&with.Publishers, "publishers", 64, "publishers at a time")
+	c.Flags().IntVar(&with.Size, "size", 1024, "`bytes` of one payload")
+	c.Flags().IntVar(&with.Batch, "batch", 1, "events in one publish")
+	c.Flags().IntVar(&with.Rate, "rate", 200, "events per second of the steady phase; 0 leaves it out")
+	c.Flags().DurationVar(&with.Duration, "duration", 10*time.Second, "how long a phase at a rate lasts")
+	c.Flags().IntVar(&with.Subscribers, "subscribers", 0, "subscribers of fan-out, neighbours and many (default: as listed above)")
+	c.Flags().Float64Var(&with.SlowShare, "slow-share", 0.5, "the `share` of the load that goes to the endpoint of slow and failing")
+	c.Flags().IntVar(&with.Backlog, "backlog", 100_000, "events of the backlog")
+	c.Flags().StringVar(&flags.url, "url", "", "measure the running daemon at this `URL` instead of one of its own")
+	c.Flags().StringVar(&flags.token, "token", "", "its API `token` (or POSTRIDER_TOKEN; default: the local data directory's)")
+	c.Flags().StringSliceVar(&flags.webhooks, "event", nil, "the webhooks to publish on the daemon of --url, by `names` separated by commas")
+	c.Flags().StringVar(&with.Dir, "dir", "", "put the temporary data into this `directory` (default: the system's)")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		scenarios, err := checkBench(flags, with)
 		if err != nil {
 			return err
 		}
-		defer r.Close()
-
-		var daemon *client.Client
-		config.Event = *event
-		if *address != "" {
-			daemon, err = a.connect(&connection{url: *address, token: *token})
-		} else {
-			config.Event = benchEvent
-			var own *sandbox.Daemon
-			if own, err = a.benchDaemon(ctx, *parent); err != nil {
+		with.Executable = a.executable
+		if flags.url != "" {
+			daemon, err := a.connect(&connection{url: flags.url, token: flags.token})
+			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, own.Stop()) }()
-			config.PID = own.PID()
-			daemon, err = client.New(client.Config{URL: own.URL(), Token: own.Token()})
+			with.URL, with.Token, with.Webhooks = daemon.URL(), daemon.Token(), flags.webhooks
 		}
-		if err != nil {
-			return err
+		progress := &progressLine{app: a, told: map[string]bool{}}
+		with.Progress = progress.show
+		var reports []bench.Report
+		for _, s := range scenarios {
+			runs := flags.runs
+			if s.Long && flags.scenarios == "all" {
+				runs = 1
+			}
+			r, err := bench.Run(c.Context(), s, with, runs)
+			progress.end()
+			if err != nil {
+				return err
+			}
+			reports = append(reports, r)
+			if !*flags.json && !flags.markdown {
+				a.printBench(s, r)
+			}
 		}
-		config.URL, config.Token = daemon.URL(), daemon.Token()
-		unsubscribe, err := subscribe(ctx, daemon, config.Event, r.URL())
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, unsubscribe()) }()
-
-		progress := &progressLine{app: a}
-		config.Progress = progress.show
-		result, err := bench.Run(ctx, config, r)
-		progress.end()
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			err = a.printJSON(result)
-		} else {
-			a.printBench(result)
-		}
-		if err == nil && result.Lost > 0 {
-			err = fmt.Errorf("%s lost: accepted, and not delivered", plural(result.Lost, "event was", "events were"))
-		}
-		return err
+		return a.finishBench(flags, bench.Describe(with.Dir), reports)
 	}
 	return c
 }
 
-func checkBench(c bench.Config) error {
+// scenarioHelp lists the scenarios for the help text.
+func scenarioHelp() string {
+	var b strings.Builder
+	for _, s := range bench.Scenarios() {
+		fmt.Fprintf(&b, "  %-11s %s\n", s.Name, s.About)
+	}
+	return b.String()
+}
+
+func checkBench(f benchFlags, c bench.Settings) ([]bench.Scenario, error) {
+	scenarios, err := bench.Find(f.scenarios)
 	switch {
+	case err != nil:
+		return nil, usageError{fmt.Errorf("--scenario: %w", err)}
+	case f.runs < 1:
+		return nil, usagef("--runs is at least 1")
+	case f.picture != "" && len(scenarios) != 1:
+		return nil, usagef("--svg draws one scenario: choose it with --scenario")
+	case f.markdown && *f.json:
+		return nil, usagef("print --json or --markdown, not both")
+	case len(f.webhooks) > 0 && f.url == "":
+		return nil, usagef("--event is for a running daemon: give its --url")
 	case c.Events < 1 || c.Publishers < 1 || c.Batch < 1:
-		return usagef("--events, --publishers and --batch are at least 1")
-	case c.Events > 10_000_000:
-		return usagef("--events %d: at most 10,000,000, because each one is remembered", c.Events)
+		return nil, usagef("--events, --publishers and --batch are at least 1")
+	case c.Events > 10_000_000 || c.Backlog > 10_000_000:
+		return nil, usagef("--events and --backlog are at most 10,000,000, because each event is remembered")
+	case c.Backlog < 1000:
+		return nil, usagef("--backlog is at least 1,000")
 	case c.Size < bench.MinSize:
-		return usagef("--size %d: a payload of at least %d bytes holds its number", c.Size, bench.MinSize)
-	case c.Rate < 0 || c.Rate > 100_000 || c.Duration < 0:
-		return usagef("--rate is 0 to 100,000, and --duration not negative")
+		return nil, usagef("--size %d: a payload of at least %d bytes holds its number", c.Size, bench.MinSize)
+	case c.Rate < 0 || c.Rate > 100_000 || c.Duration <= 0:
+		return nil, usagef("--rate is 0 to 100,000, and --duration more than 0")
+	case c.Subscribers < 0 || c.Subscribers > 1_000_000:
+		return nil, usagef("--subscribers is 0 to 1,000,000")
+	case !(c.SlowShare > 0 && c.SlowShare < 1):
+		return nil, usagef("--slow-share is a part of the load: between 0 and 1")
+	}
+	return scenarios, nil
+}
+
+// finishBench prints what is printed of all scenarios together, and draws the picture.
+func (a *app) finishBench(f benchFlags, m bench.Machine, reports []bench.Report) error {
+	var errs []error
+	switch {
+	case f.markdown:
+		errs = append(errs, bench.Markdown(a.stdout, m, reports))
+	case *f.json && len(reports) == 1:
+		errs = append(errs, a.printJSON(benchDocument{reports[0], m}))
+	case *f.json:
+		documents := []benchDocument{}
+		for _, r := range reports {
+			documents = append(documents, benchDocument{r, m})
+		}
+		errs = append(errs, a.printJSON(documents))
+	}
+	if f.picture != "" {
+		errs = append(errs, draw(f.picture, m, reports[0]))
+	}
+	for _, r := range reports {
+		if r.Lost > 0 {
+			errs = append(errs, fmt.Errorf("%s lost in %s: accepted, and not delivered", plural(r.Lost, "delivery was", "deliveries were"), r.Scenario))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// benchDocument is what --json prints of each scenario.
+type benchDocument struct {
+	bench.Report
+	Machine bench.Machine `json:"machine"`
+}
+
+func draw(path string, m bench.Machine, r bench.Report) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("draw the picture: %w", err)
+	}
+	if err := errors.Join(bench.SVG(file, m, r), file.Close()); err != nil {
+		return fmt.Errorf("draw the picture: %w", err)
 	}
 	return nil
 }
 
-// benchDaemon starts a daemon with the one plugin that the measurement is about.
-func (a *app) benchDaemon(ctx context.Context, parent string) (*sandbox.Daemon, error) {
-	notifier := filepath.Join(filepath.Dir(a.executable), "plugins", "notifier-http")
-	d, err := sandbox.Start(ctx, sandbox.Config{
-		Executable: a.executable, Parent: parent, Listen: "127.0.0.1:0", LogLevel: "warn",
-		Webhooks: "webhooks:\n  " + benchEvent + ": {}\n",
-		Plugins:  []string{notifier},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("start a daemon to measure: %w", err)
-	}
-	return d, nil
-}
-
-// subscribe makes the receiver the subscriber of the event, until the returned function is called.
-func subscribe(ctx context.Context, daemon *client.Client, event, recipient string) (unsubscribe func() error, err error) {
-	var s httpapi.Subscriber
-	fields := httpapi.SubscriberFields{Event: &event, URL: &recipient}
-	if err := daemon.Call(ctx, client.Request{Method: http.MethodPost, Path: []string{"v1", "subscribers"}, Body: fields}, &s); err != nil {
-		return nil, fmt.Errorf("subscribe the receiver: %w", err)
-	}
-	return func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		return daemon.Call(ctx, client.Request{Method: http.MethodDelete, Path: subscriberPath(s.ID)}, nil)
-	}, nil
-}
-
-// progressLine shows how far a measurement is: on a terminal in one line that is rewritten, else in one line per phase.
+// progressLine shows how far a measurement is: on a terminal in one line that is rewritten, else in one line per phase, the first time.
 type progressLine struct {
-	app   *app
-	phase string
+	app  *app
+	told map[string]bool // phases
 }
 
 func (l *progressLine) show(p bench.Progress) {
 	if !l.app.progress {
-		if p.Phase != l.phase {
-			fmt.Fprintf(l.app.stderr, "%s: %s\n", p.Phase, count(p.Total, "event"))
+		if phase := p.Scenario + ", " + p.Phase; !l.told[phase] {
+			l.told[phase] = true
+			fmt.Fprintln(l.app.stderr, phase)
 		}
-		l.phase = p.Phase
 		return
 	}
-	l.phase = p.Phase
 	const width = 24
 	done := min(width, p.Delivered*width/max(1, p.Total))
-	fmt.Fprintf(l.app.stderr, "\r\x1b[K%-11s %s%s  %s of %s", p.Phase, strings.Repeat("━", done), strings.Repeat("─", width-done),
+	fmt.Fprintf(l.app.stderr, "\r\x1b[K%-11s %-15s %s%s  %s of %s", p.Scenario, p.Phase, strings.Repeat("━", done), strings.Repeat("─", width-done),
 		thousands(p.Delivered), thousands(p.Total))
 }
 
 // end leaves no progress behind on a terminal.
 func (l *progressLine) end() {
-	if l.app.progress && l.phase != "" {
+	if l.app.progress {
 		fmt.Fprint(l.app.stderr, "\r\x1b[K")
 	}
 }
 
-func (a *app) printBench(r bench.Result) {
+func (a *app) printBench(s bench.Scenario, r bench.Report) {
+	a.sayf("%s: %s", a.bold(s.Name), s.About)
 	how := "one by one"
 	if r.Batch > 1 {
 		how = "in batches of " + thousands(r.Batch)
 	}
-	a.sayf("%s of %s each, published %s by %s, to one subscriber; %s\n", count(r.Load.Events, "event"), size(int64(r.Size)), how,
-		count(r.Publishers, "publisher"), count(r.CPUs, "CPU"))
-	row := func(name, value, note string) {
-		if note != "" {
-			note = "   " + a.dim(note)
+	a.sayf("%s", a.dim(fmt.Sprintf("payloads of %s; %s by %s; %s", size(int64(r.Size)), how, count(r.Publishers, "publisher"), count(runtime.NumCPU(), "CPU"))))
+	a.sayf("")
+	figures := table{header: []string{"FIGURE", "", "SPREAD", ""}}
+	for _, f := range r.Figures {
+		if f.Detail && r.Runs == 1 {
+			continue // the latencies below say it
 		}
-		a.sayf("%-14s %12s%s", name, value, note)
+		value, spread := bench.Format(f.Value, f.Unit), ""
+		if r.Runs > 1 {
+			spread = bench.Format(f.Low, f.Unit) + " – " + bench.Format(f.High, f.Unit)
+		}
+		figures.add(f.Name, value, spread, f.Note)
 	}
-	perSecond := func(f float64) string { return thousands(int(f+0.5)) + "/s" }
-	row("raw POST", perSecond(r.Raw.PerSecond), "net/http to the same receiver, as many at a time")
-	row("published", perSecond(r.Load.PublishedPerSecond), "each on disk before its 202")
-	row("delivered", perSecond(r.Load.DeliveredPerSecond), fmt.Sprintf("from the first publish to the last receipt: %.1f s", r.Load.Seconds))
-	a.sayf("%-14s %s   %s", "ratio", a.bold(fmt.Sprintf("%12.2f", r.Ratio)), a.dim("deliveries per raw POST"))
-	a.sayf("")
-	t := table{header: []string{"LATENCY", "P50", "P90", "P99", "MAX", ""}}
-	latency := func(name string, l bench.Latency, note string) {
-		t.add(name, milliseconds(l.P50), milliseconds(l.P90), milliseconds(l.P99), milliseconds(l.Max), note)
+	figures.dropEmpty()
+	a.print(figures)
+	if len(r.Phases) > 0 {
+		a.sayf("")
+		t := table{header: []string{"LATENCY", "P50", "P90", "P99", "MAX", ""}}
+		for _, p := range r.Phases {
+			t.add(p.Name, milliseconds(p.Latency.P50), milliseconds(p.Latency.P90), milliseconds(p.Latency.P99), milliseconds(p.Latency.Max), p.From)
+		}
+		a.print(t)
 	}
-	latency("raw POST", r.Raw.Latency, "there and back")
-	latency("under load", r.Load.Latency, "publish to receipt")
-	if r.Steady != nil {
-		latency(fmt.Sprintf("at %d/s", r.Steady.Rate), r.Steady.Latency, "publish, counted from when it was meant to begin, to receipt")
-	}
-	a.print(t)
-	a.sayf("")
-	if u := r.Usage; u != nil {
-		row("CPU per event", fmt.Sprintf("%.3f ms", u.DaemonCPU+u.PluginsCPU),
-			fmt.Sprintf("daemon %.3f, plugin %.3f", u.DaemonCPU, u.PluginsCPU))
-		row("memory", size(u.Daemon.Anonymous+u.Plugins.Anonymous), fmt.Sprintf("daemon %s, plugin %s; with mapped files %s",
-			size(u.Daemon.Anonymous), size(u.Plugins.Anonymous), size(u.Daemon.Resident+u.Plugins.Resident)))
-	}
-	row("lost", thousands(r.Lost), "")
-	row("duplicated", thousands(r.Duplicated), "")
+	a.sayf("\n%s, %s\n", plural(r.Lost, "delivery lost", "deliveries lost"), plural(r.Duplicated, "duplicate", "duplicates"))
 }

@@ -19,6 +19,8 @@ func flagError(_ *cobra.Command, err error) error {
 		takes = "a whole number from 0"
 	case "int", "int64":
 		takes = "a whole number"
+	case "float64":
+		takes = "a number"
 	case "bool":
 		takes = "true or false"
 	case "duration":

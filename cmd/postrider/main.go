@@ -10,16 +10,23 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/mattn/go-isatty"
+
+	"github.com/postrider/postrider/cmd/postrider/internal/bench"
 )
 
 // oneSignal is the time within which signals count as one: timeout(1), for one, signals the process and then its group, it among them.
 const oneSignal = 300 * time.Millisecond
 
 func main() {
+	if slices.Equal(os.Args[1:], []string{bench.EchoCommand}) {
+		bench.ServeEcho() // as a plugin, which has no command line of its own
+		return
+	}
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks every command to finish what it is doing; a later one finds the default action, which ends the process at once.
 	context.AfterFunc(ctx, func() {

@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/postrider/postrider/cmd/postrider/internal/bench"
 )
 
 // These tests run the real thing: built binaries, plugin processes, a daemon, HTTP on the loopback interface.
@@ -110,25 +108,6 @@ func TestDemoDeliversAnOrderAndCleansUp(t *testing.T) {
 	contains(t, string(got.Body), `"type": "sales.order.created"`, `"entity_id": 1`)
 	if !strings.HasPrefix(got.DeliveryID, "dlv_") || !strings.HasPrefix(got.Event.ID, "evt_") || !got.Subscriber.Status {
 		t.Errorf("got %+v", got)
-	}
-	nothingLeft(t, temporary)
-}
-
-func TestBenchLosesNothing(t *testing.T) {
-	temporary := shortTempDir(t)
-	r := process(t, temporary, "bench", "--events", "2000", "--rate", "100", "--duration", "500ms", "--json")
-	if r.status != exitOK {
-		t.Fatalf("exit status %d: %s", r.status, r.stderr)
-	}
-	var got bench.Result
-	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
-		t.Fatalf("%v in %s", err, r.stdout)
-	}
-	if got.Lost != 0 || got.Duplicated != 0 || got.Load.Events != 2000 || got.Steady == nil || got.Steady.Events != 50 {
-		t.Errorf("got %+v", got)
-	}
-	if got.Ratio <= 0 || got.Load.Latency.P99 <= 0 {
-		t.Errorf("figures are missing: %+v", got)
 	}
 	nothingLeft(t, temporary)
 }

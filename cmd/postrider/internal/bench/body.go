@@ -41,9 +41,6 @@ func newTemplate(content string) template {
 	}
 }
 
-// rawBody is one payload, bare.
-func rawBody(size int) template { return newTemplate(payload(size)) }
-
 // eventBody is what POST /v1/events takes: an event, or an array of them.
 func eventBody(event string, size, batch int) template {
 	name, _ := json.Marshal(event) // a string always can
@@ -72,8 +69,8 @@ func digits(to []byte, n int) {
 	}
 }
 
-// number finds the number of a payload, wherever it is in a body.
-func number(body []byte) (phase, event int, ok bool) {
+// eventNumber finds the number of a payload, wherever it is in a body.
+func eventNumber(body []byte) (phase, event int, ok bool) {
 	i := bytes.Index(body, []byte(seqMark))
 	if i < 0 || len(body) < i+len(seqMark)+seqLength {
 		return 0, 0, false

@@ -24,6 +24,9 @@ const (
 
 func newHistogram() histogram { return histogram{hdrhistogram.New(finest, widest, 3)} }
 
+// newCoarseHistogram returns one of a twentieth of the memory, to one digit, for where there are many.
+func newCoarseHistogram() histogram { return histogram{hdrhistogram.New(finest, widest, 1)} }
+
 func (h histogram) record(d time.Duration) {
 	_ = h.h.RecordValue(min(max(int64(d), finest), widest)) // within the range it can't fail
 }

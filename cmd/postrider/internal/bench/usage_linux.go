@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,8 +13,8 @@ import (
 // clockTick is the unit of CPU times in /proc: 1/100 s on every architecture that Linux supports (proc_pid_stat(5)).
 const clockTick = 10 * time.Millisecond
 
-// usage reads what a daemon and its descendants have used, nil where it can't.
-func usage(pid int) *consumption {
+// usage reads what a daemon and its descendants use, the daemon first; nil where it can't.
+func usage(pid int) []Process {
 	if pid == 0 {
 		return nil
 	}
@@ -21,17 +22,38 @@ func usage(pid int) *consumption {
 	if _, ok := times[pid]; !ok {
 		return nil
 	}
-	c := consumption{daemon: times[pid], daemonNow: memory(pid)}
+	ids := []int{}
 	for child := range parents {
-		if !descends(parents, child, pid) {
-			continue
+		if descends(parents, child, pid) {
+			ids = append(ids, child)
 		}
-		c.plugins += times[child]
-		m := memory(child)
-		c.pluginsNow.Resident += m.Resident
-		c.pluginsNow.Anonymous += m.Anonymous
 	}
-	return &c
+	slices.Sort(ids)
+	var all []Process
+	for _, id := range append([]int{pid}, ids...) {
+		all = append(all, Process{Name: programOf(id), PID: id, Memory: memory(id), used: times[id]})
+	}
+	return all
+}
+
+// parentOf returns the process that started pid; 0: unknown.
+func parentOf(pid int) int {
+	parents, _ := processes()
+	return parents[pid]
+}
+
+// programOf returns what a process was started as: its program, and what that was told to do first.
+func programOf(pid int) string {
+	content, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if err != nil {
+		return "?"
+	}
+	arguments := strings.Split(string(content), "\x00")
+	name := filepath.Base(arguments[0])
+	if len(arguments) > 1 && arguments[1] != "" && !strings.HasPrefix(arguments[1], "-") {
+		name += " " + arguments[1]
+	}
+	return name
 }
 
 // processes returns the parent and the CPU time of every process.
@@ -74,23 +96,9 @@ func descends(parents map[int]int, pid, from int) bool {
 
 // memory reads what one process occupies.
 func memory(pid int) Memory {
-	var m Memory
-	content, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return m
+	status := kibibytes("/proc/" + strconv.Itoa(pid) + "/status")
+	return Memory{
+		Resident: status["VmRSS:"], Anonymous: status["RssAnon:"],
+		Proportional: kibibytes("/proc/" + strconv.Itoa(pid) + "/smaps_rollup")["Pss:"],
 	}
-	for line := range strings.Lines(string(content)) {
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		kib, _ := strconv.ParseInt(fields[1], 10, 64)
-		switch fields[0] {
-		case "VmRSS:":
-			m.Resident = kib << 10
-		case "RssAnon:":
-			m.Anonymous = kib << 10
-		}
-	}
-	return m
 }

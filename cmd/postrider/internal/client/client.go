@@ -40,6 +40,9 @@ type Client struct {
 // timeout is the longest that one call may take: a page of a thousand dead letters is there sooner.
 const timeout = 30 * time.Second
 
+// idleConnections is how many connections are kept for callers that make many calls at a time.
+const idleConnections = 64
+
 // New checks the URL. It does not connect.
 func New(c Config) (*Client, error) {
 	address, err := url.Parse(c.URL)
@@ -50,7 +53,9 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("the daemon's URL %q is not of the form http://host:port", c.URL)
 	}
 	address.Path = strings.TrimRight(address.Path, "/")
-	return &Client{address: address, config: c, http: &http.Client{Timeout: timeout}}, nil
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = idleConnections
+	return &Client{address: address, config: c, http: &http.Client{Timeout: timeout, Transport: transport}}, nil
 }
 
 // URL returns where the daemon is.

@@ -36,25 +36,26 @@ type Config struct {
 
 // Daemon is a running daemon process. Its methods are safe for concurrent use.
 type Daemon struct {
-	dir     string
-	url     string
-	token   string
-	command *exec.Cmd
-	log     *tail
-	exited  chan struct{} // closed when the process is gone; err is set before
-	err     error
-	stop    sync.Once
+	executable string
+	dir        string
+	url        string
+	token      string
+	command    *exec.Cmd
+	log        *tail
+	exited     chan struct{} // closed when the process is gone; err is set before
+	err        error
+	stop       sync.Once
 }
 
 const (
 	startLimit = 30 * time.Second // until it is ready to take events
 	stopLimit  = 30 * time.Second // above the daemon's own drain deadline
-	pollPause  = 10 * time.Millisecond
+	pollPause  = 2 * time.Millisecond
 )
 
 // Start starts a daemon and returns when it takes events. Cancelling ctx gives up the start; it does not stop a daemon that runs.
 func Start(ctx context.Context, c Config) (_ *Daemon, err error) {
-	d := &Daemon{exited: make(chan struct{}), log: &tail{to: c.Log}}
+	d := &Daemon{executable: c.Executable, exited: make(chan struct{}), log: &tail{to: c.Log}}
 	if d.dir, err = os.MkdirTemp(c.Parent, "postrider-"); err != nil {
 		return nil, fmt.Errorf("make a temporary directory: %w", err)
 	}
@@ -66,7 +67,22 @@ func Start(ctx context.Context, c Config) (_ *Daemon, err error) {
 	if err := d.prepare(c); err != nil {
 		return nil, err
 	}
-	d.command = exec.Command(c.Executable, "serve", "--config", d.ConfigFile())
+	if err := d.run(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Restart starts a daemon that was ended again, on the same data and with the same plugins, and returns when it takes events. Its URL and its process are
+// others. Nobody else may use d meanwhile.
+func (d *Daemon) Restart(ctx context.Context) error {
+	d.exited, d.err = make(chan struct{}), nil
+	return d.run(ctx)
+}
+
+// run starts the process and waits until it takes events.
+func (d *Daemon) run(ctx context.Context) error {
+	d.command = exec.Command(d.executable, "serve", "--config", d.ConfigFile())
 	d.command.Env = ownEnvironment(os.Environ())
 	d.command.Dir = d.dir
 	d.command.Stdout, d.command.Stderr = d.log, d.log
@@ -74,12 +90,9 @@ func Start(ctx context.Context, c Config) (_ *Daemon, err error) {
 	d.command.SysProcAttr = processAttributes()
 	if err := d.launch(); err != nil {
 		d.command = nil
-		return nil, fmt.Errorf("start %s: %w", c.Executable, err)
+		return fmt.Errorf("start %s: %w", d.executable, err)
 	}
-	if err := d.await(ctx); err != nil {
-		return nil, err
-	}
-	return d, nil
+	return d.await(ctx)
 }
 
 // prepare fills the temporary directory.
@@ -188,15 +201,16 @@ func (d *Daemon) ready(ctx context.Context) bool {
 func (d *Daemon) Stop() error {
 	var failed error
 	d.stop.Do(func() {
-		if d.command != nil {
-			failed = d.end()
-		}
-		failed = errors.Join(failed, os.RemoveAll(d.dir))
+		failed = errors.Join(d.End(), os.RemoveAll(d.dir))
 	})
 	return failed
 }
 
-func (d *Daemon) end() error {
+// End ends the daemon, by force where it does not end by itself, and keeps its directory. Ending one that has ended is fine.
+func (d *Daemon) End() error {
+	if d.command == nil {
+		return nil
+	}
 	_ = d.command.Process.Signal(syscall.SIGTERM) // an error means that it is gone already
 	select {
 	case <-d.exited:
