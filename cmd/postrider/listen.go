@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider/postrider/cmd/postrider/internal/receiver"
+	"github.com/postrider/postrider/sdk/signature"
 )
 
 const defaultListenAddress = "127.0.0.1:8076"
@@ -27,10 +29,15 @@ func (a *app) listen() *cobra.Command {
 		Long: `Receive webhooks and show them, until Ctrl-C; then say how many came, and how many of them twice.
 
 To see retries at work, let it fail: --fail-first 3 answers the first three attempts of each delivery with
---status (500 if not given) and takes the fourth.`,
+--status (500 if not given) and takes the fourth.
+
+With --secret it verifies signatures, answers 401 to what it can't, and says what may be the reason: the clocks, a body that was
+changed on its way, another secret, a header field that is missing.`,
 		Example: `  postrider listen
   postrider listen --fail-first 3
   postrider listen --status 503 --delay 2s
+  postrider listen --secret 'fv38u07Wdh$R@mRd'
+  postrider listen --secret-file token --scheme magento
   postrider listen --json | jq .body`,
 		Args: takes(),
 	}
@@ -39,6 +46,7 @@ To see retries at work, let it fail: --fail-first 3 answers the first three atte
 	failFirst := c.Flags().Int("fail-first", 0, "fail the first `N` attempts of each delivery, then take it")
 	delay := c.Flags().Duration("delay", 0, "wait so long before each answer")
 	quiet := c.Flags().BoolP("quiet", "q", false, "only the summary at the end")
+	verify := verifyFlags(c)
 	asJSON := c.Flags().Bool("json", false, "print one JSON object per line")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		switch {
@@ -49,7 +57,11 @@ To see retries at work, let it fail: --fail-first 3 answers the first three atte
 		case *failFirst > 0 && *status/100 == 2:
 			return usagef("--fail-first %d with --status %d would not fail: give a status that is not 2xx", *failFirst, *status)
 		}
-		config := receiver.Config{Status: *status, FailFirst: *failFirst, Delay: *delay}
+		verifier, err := verify.verifier(a, c)
+		if err != nil {
+			return err
+		}
+		config := receiver.Config{Status: *status, FailFirst: *failFirst, Delay: *delay, Verify: verifier}
 		switch {
 		case *quiet:
 		case *asJSON:
@@ -97,7 +109,7 @@ func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) erro
 	return nil
 }
 
-// showReceived prints a request: when, what, how it was answered, its webhook- headers, its body.
+// showReceived prints a request: when, what, how it was answered, whether its signature is right, its webhook- headers, its body.
 func (a *app) showReceived(got receiver.Received) {
 	answer := strconv.Itoa(got.Answered)
 	if got.Answered/100 == 2 {
@@ -110,6 +122,12 @@ func (a *app) showReceived(got receiver.Received) {
 		note = "  " + a.red("taken before: a duplicate")
 	}
 	fmt.Fprintf(a.stdout, "\n%s  %s  answered %s%s\n", a.dim(got.Time.Format("15:04:05.000")), a.bold(oneLine(got.Method+" "+got.Path)), answer, note)
+	switch {
+	case got.Refused != nil:
+		fmt.Fprintln(a.stdout, a.red("not verified: "+got.Refused.Error()))
+	case got.Verified:
+		fmt.Fprintln(a.stdout, a.green("verified"))
+	}
 	var headers facts
 	for _, name := range webhookHeaders(got.Header) {
 		headers.add(name, oneLine(strings.Join(got.Header[http.CanonicalHeaderKey(name)], ", ")))
@@ -144,6 +162,9 @@ type receivedJSON struct {
 	Answered  int               `json:"answered"`
 	Times     int               `json:"times"` // how often this webhook-id has come
 	Duplicate bool              `json:"duplicate,omitempty"`
+	Verified  *bool             `json:"verified,omitempty"` // with --secret alone
+	Cause     signature.Cause   `json:"cause,omitempty"`    // why it is not
+	Problem   string            `json:"problem,omitempty"`  // the same for people
 }
 
 func (a *app) showReceivedJSON(got receiver.Received) {
@@ -159,6 +180,12 @@ func (a *app) showReceivedJSON(got receiver.Received) {
 	} else {
 		line.Text = string(got.Body)
 	}
+	if got.Verified || got.Refused != nil {
+		line.Verified = &got.Verified
+	}
+	if mismatch := (*signature.Mismatch)(nil); errors.As(got.Refused, &mismatch) {
+		line.Cause, line.Problem = mismatch.Cause, mismatch.What
+	}
 	_ = writeLine(a.stdout, line) // a reader that went away ends the process by SIGPIPE
 }
 
@@ -166,7 +193,11 @@ func summarize(s receiver.Summary) string {
 	if s.Requests == 0 {
 		return "Nothing came."
 	}
-	return fmt.Sprintf("%s for %s: %s taken, %s failed, %s came again after they were taken.",
+	summary := fmt.Sprintf("%s for %s: %s taken, %s failed, %s came again after they were taken.",
 		count(s.Requests, "request"), plural(s.Deliveries, "delivery", "deliveries"),
 		thousands(s.Taken), thousands(s.Failed), thousands(s.Duplicates))
+	if s.Refused > 0 {
+		summary += fmt.Sprintf(" Of those that failed, %s could not be verified.", thousands(s.Refused))
+	}
+	return summary
 }

@@ -12,10 +12,11 @@ import (
 
 // Config says how a receiver answers.
 type Config struct {
-	Status    int            // what it answers; 0: 200, or 500 with FailFirst
-	FailFirst int            // so many attempts of each delivery are answered with Status, those that follow with 200; 0: Status is for all
-	Delay     time.Duration  // before each answer
-	Show      func(Received) // told of each request before its answer is sent, one at a time; nil: nobody
+	Status    int                             // what it answers; 0: 200, or 500 with FailFirst
+	FailFirst int                             // so many attempts of each delivery are answered with Status, those that follow with 200; 0: Status is for all
+	Delay     time.Duration                   // before each answer
+	Verify    func(http.Header, []byte) error // what it refuses is answered 401; called one at a time; nil: nothing is refused
+	Show      func(Received)                  // told of each request before its answer is sent, one at a time; nil: nobody
 }
 
 // Received is one request and what it got.
@@ -29,15 +30,18 @@ type Received struct {
 	Times    int    // how often this id has come, this time included
 	Again    bool   // it was taken already: a duplicate
 	Answered int    // the status
+	Verified bool   // Config.Verify found nothing wrong
+	Refused  error  // what it found wrong
 }
 
 // Summary counts what a receiver got.
 type Summary struct {
 	Requests   int `json:"requests"`
-	Taken      int `json:"taken"`      // answered 2xx for the first time
-	Failed     int `json:"failed"`     // answered with another status
-	Duplicates int `json:"duplicates"` // came again after a 2xx
-	Deliveries int `json:"deliveries"` // distinct webhook-ids
+	Taken      int `json:"taken"`             // answered 2xx for the first time
+	Failed     int `json:"failed"`            // answered with another status
+	Duplicates int `json:"duplicates"`        // came again after a 2xx
+	Deliveries int `json:"deliveries"`        // distinct webhook-ids
+	Refused    int `json:"refused,omitempty"` // of those that failed, what Config.Verify refused
 }
 
 const (
@@ -101,11 +105,22 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 func (r *Receiver) take(got Received) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	d := r.remember(got.ID)
+	if r.config.Verify != nil {
+		got.Refused = r.config.Verify(got.Header, got.Body)
+		got.Verified = got.Refused == nil
+	}
+	d := &delivery{} // what can't be verified may be anybody's, and its id be made up
+	if got.Refused == nil {
+		d = r.remember(got.ID)
+	}
 	d.times++
 	got.Times, got.Again, got.Answered = d.times, d.taken, r.config.Status
 	if r.config.FailFirst > 0 && d.times > r.config.FailFirst {
 		got.Answered = http.StatusOK
+	}
+	if got.Refused != nil {
+		got.Answered = http.StatusUnauthorized
+		r.summary.Refused++
 	}
 
 	r.summary.Requests++

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,22 @@ func TestCountsWhatComesAgainAfterItWasTaken(t *testing.T) {
 		t.Errorf("duplicates: got %v, want %v", shown, want)
 	}
 	want := Summary{Requests: 4, Taken: 3, Duplicates: 1, Deliveries: 1}
+	if got := r.Summary(); got != want {
+		t.Errorf("summary: got %+v, want %+v", got, want)
+	}
+}
+
+func TestARequestThatIsRefusedIsNoneOfTheDeliveryWhoseIdItBears(t *testing.T) {
+	var wrong error
+	r := New(Config{Verify: func(http.Header, []byte) error { return wrong }, FailFirst: 1})
+	var got []int
+	for _, wrong = range []error{errors.New("forged"), nil, errors.New("forged"), nil, errors.New("forged")} {
+		got = append(got, post(r, "a"))
+	}
+	if want := []int{401, 500, 401, 200, 401}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("answers: got %v, want %v", got, want)
+	}
+	want := Summary{Requests: 5, Taken: 1, Failed: 4, Refused: 3, Deliveries: 1}
 	if got := r.Summary(); got != want {
 		t.Errorf("summary: got %+v, want %+v", got, want)
 	}
