@@ -20,7 +20,7 @@ build: ## bin/postrider, bin/plugins/ and bin/examples/
 	@mkdir -p bin/plugins bin/examples
 	$(GO) build -o bin/postrider ./cmd/postrider
 	$(GO) build -o bin/plugins/ $$($(GO) list ./plugins/... | grep -v /internal/)
-	$(GO) build -o bin/examples/ $$($(GO) list ./examples/... | grep -v /internal/)
+	$(GO) build -o bin/examples/ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./examples/...)
 
 run: build ## see an order become a webhook; Ctrl-C ends it
 	@bin/postrider demo
@@ -64,8 +64,8 @@ staticcheck:
 
 # Compares with what is there, committed or not, so that it says the same in any clone and with any change under way.
 fresh:
-	@before=$$(cat proto/pluginv1/*.go | cksum); $(GO) generate ./proto && after=$$(cat proto/pluginv1/*.go | cksum) && \
-	test "$$before" = "$$after" || { echo "the generated code in proto/pluginv1 was stale; it is fresh now: commit it"; exit 1; }
+	@before=$$(cat proto/pluginv1/*.go proto/testdata/* | cksum); $(GO) generate ./proto && after=$$(cat proto/pluginv1/*.go proto/testdata/* | cksum) && \
+	test "$$before" = "$$after" || { echo "what is generated in proto/pluginv1 and proto/testdata was stale; it is fresh now: commit it"; exit 1; }
 
 tidy:
 	@$(GO) mod tidy -diff || { echo "go.mod or go.sum is not tidy: run go mod tidy"; exit 1; }
