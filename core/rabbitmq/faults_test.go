@@ -281,3 +281,26 @@ func TestASecondDaemonWaitsUntilTheFirstIsGone(t *testing.T) {
 	}
 	until(t, "the second is ready", func() bool { return isReady(second) })
 }
+
+func TestAMessageForAQueueThatIsMissingIsNoSuccess(t *testing.T) {
+	p := newPlaceOn(t, broker.Start(t).URL())
+	b := p.open(t)
+	control(t, p.url, func(channel *amqp.Channel) error {
+		_, err := channel.QueueDelete(p.prefix+eventSuffix, false, false, false)
+		return err
+	})
+	e := benchEvent()
+	out := core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)}
+	err := b.Publish(t.Context(), out)
+	if !errors.Is(err, core.ErrUnavailable) || !strings.Contains(err.Error(), p.prefix+eventSuffix) {
+		t.Errorf("publish to a missing queue: got %v", err)
+	}
+	if _, err := b.Event(t.Context(), e.ID); !errors.Is(err, core.ErrNotFound) {
+		t.Errorf("the event that was not accepted: got %v", err)
+	}
+	until(t, "the queue is declared again, and the publish accepted", func() bool { return b.Publish(t.Context(), out) == nil })
+	until(t, "the message is there", func() bool {
+		depths, err := b.Depths(t.Context())
+		return err == nil && depths[0].Ready == 1
+	})
+}

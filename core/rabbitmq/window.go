@@ -162,6 +162,7 @@ func (w *window) claim() *item {
 func (w *window) putBack(it *item) {
 	w.mu.Lock()
 	w.insert(it, true)
+	w.overflow()
 	w.mu.Unlock()
 	poke(w.signal)
 }
