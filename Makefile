@@ -34,7 +34,7 @@ test: race-notice ## all tests, with the race detector where a C compiler is
 chaos: ## the crash suites at full length, and one table of what was injected, accepted, lost; takes about 15 minutes
 	@.ci/services install
 	@table=$$(mktemp) && status=0 && \
-	POSTRIDER_CHAOS_TABLE=$$table POSTRIDER_KILLS=200 POSTRIDER_EVENTS=50000 POSTRIDER_CUTS=200 POSTRIDER_SECONDS=300 POSTRIDER_BROKER_KILLS=10 POSTRIDER_BROKER_EVENTS=20000 POSTRIDER_OUTAGE_SECONDS=60 POSTRIDER_CONNECTIONS=10000 \
+	POSTRIDER_CHAOS_TABLE=$$table POSTRIDER_KILLS=200 POSTRIDER_EVENTS=50000 POSTRIDER_CUTS=200 POSTRIDER_SECONDS=300 POSTRIDER_BROKER_KILLS=10 POSTRIDER_BROKER_EVENTS=20000 POSTRIDER_OUTAGE_SECONDS=60 POSTRIDER_CONNECTIONS=10000 POSTRIDER_PLUGIN_KILLS=500 \
 	$(GO) test -count=1 -timeout 60m -run '$(CHAOS)' ./core/bolt ./cmd/postrider/endtoend || status=$$?; \
 	echo; echo '| faults | events accepted | lost | duplicated | attempts burnt | back at work after |'; echo '|---|---|---|---|---|---|'; \
 	cat $$table; rm -f $$table; exit $$status

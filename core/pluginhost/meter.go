@@ -37,6 +37,9 @@ func (m *meter) count(took time.Duration, failed bool) {
 	m.window(time.Now())[bucketOf(took)].Add(1)
 }
 
+// answered returns how many requests had an answer.
+func (m *meter) answered() int64 { return m.requests.Load() - m.errors.Load() }
+
 // window returns the one to be filled, and empties it when its time begins. What is counted at that moment may be lost: it is one of many.
 func (m *meter) window(at time.Time) *window {
 	number := at.UnixNano() / int64(windowLength)

@@ -11,6 +11,9 @@ const (
 	rarestStart = 10 * time.Minute // of a file that never described itself
 )
 
+// productive answers are no crash loop, however short the process lived: starting it again gets work done.
+const productive = 10
+
 // pace decides when a process is started again.
 type pace struct {
 	longest  time.Duration // between two starts of a plugin
@@ -24,6 +27,13 @@ func (p *pace) failed(ran time.Duration) time.Duration {
 	}
 	p.failures++
 	return min(firstDelay<<min(p.failures-1, 30), p.longest)
+}
+
+// worked notes how many answers a process gave before it was gone.
+func (p *pace) worked(answers int64) {
+	if answers >= productive {
+		p.failures = 0
+	}
 }
 
 // broken reports a crash loop.

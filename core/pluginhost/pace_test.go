@@ -36,6 +36,20 @@ func TestTenFailuresWithoutAHealthyMinuteAreACrashLoop(t *testing.T) {
 	}
 }
 
+func TestAPluginThatDoesItsWorkBetweenCrashesIsStartedAgainAtOnce(t *testing.T) {
+	p := pace{longest: 30 * time.Second}
+	for range 20 {
+		p.worked(productive)
+		if got := p.failed(time.Second); got != firstDelay || p.broken() {
+			t.Fatalf("got delay %v, broken %t, want %v, false", got, p.broken(), firstDelay)
+		}
+	}
+	p.worked(productive - 1)
+	if got := p.failed(time.Second); got != 2*firstDelay {
+		t.Errorf("after hardly any work: got delay %v, want %v", got, 2*firstDelay)
+	}
+}
+
 func TestAFileThatIsNoPluginIsRunEverMoreRarely(t *testing.T) {
 	p := pace{longest: 30 * time.Second}
 	for i, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 10 * time.Minute, 10 * time.Minute} {

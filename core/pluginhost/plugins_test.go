@@ -660,3 +660,51 @@ func TestAScriptIsRunFromWhatWasOpened(t *testing.T) {
 		t.Errorf("got %+v, want it running", s)
 	}
 }
+
+func TestWhatIsInFlightInARealProcessFinishesThereWhenAnotherTakesItsPlace(t *testing.T) {
+	c := configOf(t)
+	install(t, c.Dir, "web", "notifier")
+	h := start(t, c)
+	before := find(t, h, "web").PID
+	receiverIsBack := filepath.Join(t.TempDir(), "back")
+	var slow sync.WaitGroup
+	for i := range 20 {
+		slow.Go(func() {
+			a, held, err := deliver(t.Context(), h, notification("web", fmt.Sprint("dlv_slow_", i), `"until `+receiverIsBack+`"`))
+			if err != nil || a.Outcome != core.Delivered || held != 0 {
+				t.Errorf("slow delivery %d: got %+v, %v after %d holds, want it delivered by the process that had it", i, a, err, held)
+			}
+		})
+	}
+	for find(t, h, "web").InFlight < 20 {
+		time.Sleep(time.Millisecond) // nothing announces it
+	}
+	content, err := os.ReadFile(plugin(t, "notifier"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.Dir, ".new"), content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(c.Dir, ".new"), filepath.Join(c.Dir, "web")); err != nil {
+		t.Fatal(err)
+	}
+	for find(t, h, "web").PID == before || find(t, h, "web").State != "running" {
+		if _, err := h.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, held, err := deliver(t.Context(), h, notification("web", "dlv_1", `"ok"`)); err != nil || held != 0 {
+		t.Errorf("got %v after %d holds, want it delivered at once", err, held)
+	}
+	if got := find(t, h, "web"); got.InFlight != 20 || got.Restarts != 0 {
+		t.Errorf("got %+v, want 20 in flight in the process before, and no restart", got)
+	}
+	if err := os.WriteFile(receiverIsBack, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	slow.Wait()
+	for syscall.Kill(before, 0) == nil {
+		time.Sleep(time.Millisecond) // until it has ended
+	}
+}

@@ -50,11 +50,12 @@ func (h *Host) supervise(ctx context.Context, w *worker) {
 				continue
 			}
 		}
-		started := time.Now()
+		started, answered := time.Now(), w.meter.answered()
 		err := h.watch(ctx, w)
 		if ctx.Err() != nil || errors.Is(err, errRetired) {
 			return
 		}
+		w.pace.worked(w.meter.answered() - answered)
 		w.failed(time.Since(started), err, h.log) // shuts the gate
 		discard(w.process)
 	}

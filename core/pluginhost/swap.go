@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/postrider/postrider/core"
@@ -130,13 +131,17 @@ func (h *Host) drain(w *worker, p process) {
 	h.drains.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), h.config.DrainTimeout)
 		defer cancel()
-		go func() {
+		var others sync.WaitGroup
+		defer others.Wait()
+		defer cancel()
+		others.Go(func() {
 			select {
 			case <-h.cut:
 				cancel()
 			case <-ctx.Done():
 			}
-		}()
+		})
+		others.Go(func() { h.endStuck(ctx, p) })
 		if err := p.Close(ctx); err != nil {
 			h.log.Warn("a process that was replaced did not finish in time, and was stopped; what it was at is sent again", "plugin", w.String(), "reason", err)
 			return // who was cut off may yet ask
@@ -145,6 +150,27 @@ func (h *Host) drain(w *worker, p process) {
 		delete(w.leaves, p)
 		w.mu.Unlock()
 	})
+}
+
+// endStuck ends a process that answers no health checks, until ctx ends. It has no work to lose that it would ever finish.
+func (h *Host) endStuck(ctx context.Context, p process) {
+	ticks := time.NewTicker(h.config.HealthInterval)
+	defer ticks.Stop()
+	for unanswered := 0; unanswered < maxUnanswered; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.Done():
+			return
+		case <-ticks.C:
+		}
+		if err := h.ask(ctx, p); err == nil || answered(err) {
+			unanswered = 0
+		} else {
+			unanswered++
+		}
+	}
+	p.Kill()
 }
 
 // remove drains and ends what runs from a file that isn't there any more. What its notifiers were to deliver waits until they are back.

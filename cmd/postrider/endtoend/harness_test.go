@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 		"plugins/notifier-http":    "plugins/notifier-http",
 		"plugins/resolver-orders":  "examples/resolver-orders",
 		"plugins/notifier-console": "examples/notifier-console",
+		"chaos":                    "cmd/postrider/endtoend/testdata/chaos",
 	} {
 		build := exec.Command("go", "build", "-o", filepath.Join(dir, out), "github.com/postrider/postrider/"+pkg)
 		if output, err := build.CombinedOutput(); err != nil {
@@ -52,6 +53,12 @@ const patience = 60 * time.Second
 
 // eventually waits until condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	waitFor(t, patience, what, condition)
+}
+
+// waitFor is eventually for what takes longer.
+func waitFor(t *testing.T, patience time.Duration, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for !condition() {

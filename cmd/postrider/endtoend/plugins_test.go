@@ -12,17 +12,23 @@ import (
 // ownPlugins gives an installation a plugin directory of its own, which holds copies of these plugins.
 func (in *installation) ownPlugins(names ...string) {
 	in.t.Helper()
-	config, err := os.ReadFile(filepath.Join(in.dir, "postrider.yaml"))
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	in.write("postrider.yaml", strings.Replace(string(config), filepath.Join(bin, "plugins"), filepath.Join(in.dir, "plugins"), 1))
+	in.replace("postrider.yaml", filepath.Join(bin, "plugins"), filepath.Join(in.dir, "plugins"))
 	if err := os.Mkdir(filepath.Join(in.dir, "plugins"), 0o755); err != nil {
 		in.t.Fatal(err)
 	}
 	for _, name := range names {
 		in.installPlugin(filepath.Join(bin, "plugins", name), name)
 	}
+}
+
+// replace writes a file anew with other text in the place of some.
+func (in *installation) replace(name, old, text string) {
+	in.t.Helper()
+	content, err := os.ReadFile(filepath.Join(in.dir, name))
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	in.write(name, strings.Replace(string(content), old, text, 1))
 }
 
 // installPlugin copies a file into the installation's plugin directory as one should: under another name first.
