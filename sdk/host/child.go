@@ -242,12 +242,19 @@ func (c *child) diagnose(err error) string {
 		return fmt.Sprintf("prints %q where a Postrider plugin prints its handshake: it is no plugin, or it prints something before "+
 			"sdk.ServeResolver or sdk.ServeNotifier", shorten(line, 120))
 	case parts[1] != strconv.Itoa(wire.ProtocolVersion):
-		return fmt.Sprintf("speaks version %s of the plugin protocol, and this daemon version %d: build it with this daemon's SDK",
-			parts[1], wire.ProtocolVersion)
+		return fmt.Sprintf("speaks version %s of the plugin protocol, and this daemon version %d: %s", shorten(parts[1], 20), wire.ProtocolVersion, otherVersion(parts[1]))
 	case len(parts) < 5 || parts[4] != "grpc":
 		return "speaks net/rpc, not gRPC: it is a go-plugin plugin for another program"
 	}
 	return fmt.Sprintf("shakes hands, but can't be connected to: %v", err)
+}
+
+// otherVersion says what to do about a plugin whose protocol has another version.
+func otherVersion(version string) string {
+	if v, err := strconv.Atoi(version); err == nil && v > wire.ProtocolVersion {
+		return "update Postrider, or install the release of the plugin that was made for this one"
+	}
+	return "update the plugin, or build it with this daemon's SDK"
 }
 
 // What follows is for go-plugin.

@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("HOST_OF"); path != "" {
 		beDaemon(path)
 	}
+	if versions := os.Getenv(offers); versions != "" {
+		bePlugin(versions)
+		return
+	}
 	os.Exit(run(m))
 }
 
