@@ -79,7 +79,9 @@ type Depth struct {
 // forgotten. What crashes in between, crashes harmlessly, because
 //
 //   - (event, subscriber, attempt) is unique in the log, and a message that may have been handed over before says so (not Fresh);
-//   - an event id that was published before is not consumed again, unless it is a redelivery.
+//   - an event id that was published before is not consumed again, unless it is a redelivery;
+//   - all of Result.Log is durable or nothing of it, and together with it what Result.Next makes known: an attempt in the log has led to all that it led to;
+//   - messages of one delivery, or of one event, are in one Handler's hands at a time.
 //
 // core/coretest states all of this as tests.
 type Queue interface {

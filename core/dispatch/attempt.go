@@ -19,6 +19,7 @@ type work struct {
 	number     int
 	first      int
 	since      time.Time
+	mayBeDead  bool         // there may be a dead letter: this is a replay, or another message of the delivery came to an end before
 	resolve    core.Service // to fetch the payload from again first; zero: payload is what is sent
 }
 
@@ -48,7 +49,7 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 		settle(&attempt, e.scheduleOf(w.subscriber), answer.RetryAfter)
 	}
 	log := []core.Record{core.AttemptRecord{Attempt: attempt}}
-	if w.number == w.first && w.first > 1 {
+	if w.mayBeDead {
 		log = append([]core.Record{core.ResurrectRecord{ID: string(core.DeliveryIDOf(w.event.ID, w.subscriber.ID))}}, log...)
 	}
 	if answer.Gone {

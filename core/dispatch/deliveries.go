@@ -26,7 +26,7 @@ func (e *Engine) handleDelivery(ctx context.Context, m core.Message) (core.Resul
 		return e.undeliverable(ctx, m, fmt.Sprintf(
 			"waited for %s without being delivered: that is over max_age beyond its schedule", age.Round(time.Second)))
 	}
-	if !e.lanes.enterByDoor(ctx, subscriber.ID) && !e.lanes.enter(subscriber.ID, false) {
+	if !e.lanes.enterByDoor(ctx, subscriber.ID, false) {
 		return core.Result{}, e.noRoom(subscriber.ID)
 	}
 	return e.inLane(ctx, m, subscriber)
@@ -57,7 +57,7 @@ func (e *Engine) inLane(ctx context.Context, m core.Message, s core.Subscriber) 
 }
 
 // recall reads the event of m from the log. Where nothing is left to do, done is true, and again is what takes the place of m: its attempt is
-// logged already, or the event is gone.
+// logged already, or the event is gone. The log is asked for Fresh messages too: what is replayed twice at the same time has two of them.
 func (e *Engine) recall(ctx context.Context, m core.Message) (record core.EventRecord, again core.Result, done bool, err error) {
 	record, err = e.config.Log.Event(ctx, m.Event)
 	if errors.Is(err, core.ErrNotFound) {
@@ -67,9 +67,6 @@ func (e *Engine) recall(ctx context.Context, m core.Message) (record core.EventR
 	if err != nil {
 		return record, again, false, fmt.Errorf("look up event %s of a delivery: %w", m.Event, err)
 	}
-	if m.Fresh {
-		return record, again, false, nil
-	}
 	again, done, err = e.attemptedBefore(ctx, record.Event, m.Subscriber, m.Attempt)
 	return record, again, done, err
 }
@@ -78,6 +75,7 @@ func (e *Engine) recall(ctx context.Context, m core.Message) (record core.EventR
 func (e *Engine) workOf(m core.Message, record core.EventRecord, s core.Subscriber) work {
 	w := work{
 		event: record.Event, payload: record.Payload, subscriber: s, number: m.Attempt, first: m.First, since: m.Since,
+		mayBeDead: !m.Fresh || m.First > 1,
 	}
 	if w.payload == nil {
 		w.payload = record.Event.Arguments
@@ -110,7 +108,7 @@ func (e *Engine) attemptedBefore(
 	if err != nil {
 		return core.Result{}, false, fmt.Errorf("look up attempt %d of delivery %s: %w", number, core.DeliveryIDOf(event.ID, subscriber), err)
 	}
-	return follow(a, event), true, nil
+	return followAgain(a, event), true, nil
 }
 
 // disabled holds the deliveries of a subscriber until it is enabled, or deleted.

@@ -461,6 +461,7 @@ func TestAnEventThatIsHandedOverAgainGetsTheSuccessorsOfWhatIsLogged(t *testing.
 			core.AttemptRecord{Attempt: core.Attempt{Event: "evt_1", Subscriber: 2, Number: 1, First: 1, Since: time.Now(),
 				Outcome: core.Retry, Due: time.Now().Add(time.Second)}},
 		})
+		m.expanded = map[core.EventID][]core.SubscriberID{"evt_1": {3}}
 		start(t, m, plugins{
 			resolve: func(context.Context, core.Resolution) ([]byte, error) {
 				t.Error("resolved again")

@@ -13,11 +13,13 @@ import (
 	"github.com/postrider/postrider/core/retry"
 )
 
-// Log is what the engine asks of the store's log. All of it answers core.ErrNotFound for what was never logged.
+// Log is what the engine asks of the store's log. All of it answers core.ErrNotFound for what was never logged. A delivery is known from the hand-over
+// on that made its message, whether or not the queue has that message already.
 type Log interface {
 	Event(ctx context.Context, id core.EventID) (core.EventRecord, error)
 	Attempt(ctx context.Context, event core.EventID, subscriber core.SubscriberID, number int) (core.Attempt, error)
 	Delivery(ctx context.Context, id core.DeliveryID) (core.Delivery, error)
+	Deliveries(ctx context.Context, f core.DeliveryFilter) (page []core.Delivery, next string, err error)
 	DeadLetter(ctx context.Context, id string) (core.DeadLetter, error)
 }
 

@@ -13,14 +13,16 @@ import (
 func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.Result, error) {
 	event := *m.Content
 	known := core.EventRecord{Event: event, State: core.EventAccepted}
-	if !m.Fresh {
+	if !m.Fresh || m.First > 1 { // two operators may replay one event at the same time
 		logged, result, done, err := e.consumedBefore(ctx, m, event)
 		if done || err != nil {
 			return result, err
 		}
 		known = logged
 	}
-	dispatched := known.State == core.EventDispatched // and then handed over again: what its attempts lead to was lost
+	if known.State == core.EventDispatched {
+		return e.dispatchAgain(ctx, m)
+	}
 
 	webhook, ok := e.config.Webhooks[event.Name]
 	if !ok {
@@ -28,23 +30,17 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 			"no webhook is called %q: define it in a webhooks file, restart, then replay this dead letter", event.Name)}, time.Now()), nil
 	}
 	subscribers := e.config.Subscribers.Match(event.Name)
-	if dispatched {
-		subscribers = e.everySubscriber(event.Name)
-	}
 	if len(subscribers) == 0 {
 		return core.Result{Log: []core.Record{core.EventRecord{Event: event, State: core.EventUnwanted}}}, nil
 	}
 
-	if only := subscribers[0].ID; len(subscribers) == 1 && !dispatched && e.lanes.isCrowded(only) {
+	if only := subscribers[0].ID; len(subscribers) == 1 && e.lanes.isCrowded(only) {
 		// All events of this name wait for the same lane: better here, unresolved, than as delivery messages.
 		return core.Result{}, e.noRoom(only)
 	}
 
 	record := core.EventRecord{Event: event, State: core.EventDispatched}
-	switch {
-	case dispatched && known.Payload != nil:
-		record.Payload = known.Payload
-	case !webhook.Service.IsZero():
+	if !webhook.Service.IsZero() {
 		started := time.Now()
 		resolved, err := e.resolve(ctx, webhook.Service, event)
 		if err != nil {
@@ -61,23 +57,39 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 	if m.First > 1 {
 		result.Log = append(result.Log, core.ResurrectRecord{ID: string(event.ID)})
 	}
-	deliveries, err := e.deliver(ctx, flying, work{event: event, payload: payload, number: 1, first: 1}, subscribers, dispatched)
+	deliveries, err := e.deliver(ctx, flying, work{event: event, payload: payload, number: 1, first: 1}, subscribers)
 	if err != nil {
 		return core.Result{}, err
 	}
 	return and(result, deliveries), nil
 }
 
-// everySubscriber returns the subscribers of an event that may have been dispatched before: also one that was disabled since, if its
-// attempt is logged, must get its successor.
-func (e *Engine) everySubscriber(event string) []core.Subscriber {
-	var all []core.Subscriber
-	for _, s := range e.config.Subscribers.Subscribers() {
-		if s.Event == event {
-			all = append(all, s)
+// dispatchAgain returns what follows from an event that was dispatched before and is handed over again: the successors of its deliveries, since they may be
+// lost. Those of a disabled or a deleted subscriber are among them. All goes on in messages: there may be some of a delivery already, and who has one
+// in hand would not know of an attempt that is made here.
+func (e *Engine) dispatchAgain(ctx context.Context, m core.Message) (core.Result, error) {
+	var result core.Result
+	if m.First > 1 {
+		result.Log = append(result.Log, core.ResurrectRecord{ID: string(m.Event)})
+	}
+	filter := core.DeliveryFilter{Event: m.Event, Limit: 1000}
+	for {
+		page, next, err := e.config.Log.Deliveries(ctx, filter)
+		if err != nil {
+			return core.Result{}, fmt.Errorf("look up the deliveries of event %s: %w", m.Event, err)
+		}
+		for _, d := range page {
+			if d.Last != nil {
+				result.Next = append(result.Next, followAgain(*d.Last, *m.Content).Next...)
+				continue
+			}
+			first := core.DeliveryMessage(m.Event, d.Subscriber, time.Now().Truncate(time.Millisecond))
+			result.Next = append(result.Next, core.Outgoing{Queue: core.DeliveryQueue, Message: first})
+		}
+		if filter.Cursor = next; next == "" {
+			return result, nil
 		}
 	}
-	return all
 }
 
 // consumedBefore looks up what the log has of an event that may have been consumed before. Where nothing is left to do, done is true, and
@@ -103,7 +115,7 @@ func (e *Engine) consumedBefore(
 	if err != nil {
 		return known, result, false, fmt.Errorf("look up attempt %d to resolve event %s: %w", m.Attempt, event.ID, err)
 	}
-	return known, follow(a, event), true, nil
+	return known, followAgain(a, event), true, nil
 }
 
 // unresolvedBy says what follows from an error of the resolver, unless it is no fault of the event.
@@ -129,24 +141,12 @@ func (e *Engine) unresolved(m core.Message, event core.Event, answer core.Answer
 }
 
 // deliver makes the first attempts of an event's deliveries where that is quick, and leaves the others to messages of their own. first is
-// such an attempt, but for its subscriber. Attempts of an event that was dispatched before may be in the log already.
-func (e *Engine) deliver(
-	ctx, flying context.Context, first work, subscribers []core.Subscriber, dispatched bool,
-) (core.Result, error) {
+// such an attempt, but for its subscriber.
+func (e *Engine) deliver(ctx, flying context.Context, first work, subscribers []core.Subscriber) (core.Result, error) {
 	first.since = time.Now().Truncate(time.Millisecond)
 	var result core.Result
 	var inline []*inlineAttempt
 	for _, s := range subscribers {
-		if dispatched {
-			again, ok, err := e.attemptedBefore(ctx, first.event, s.ID, first.number)
-			if err != nil {
-				return core.Result{}, err
-			}
-			if ok || !s.Enabled {
-				result = and(result, again)
-				continue
-			}
-		}
 		first.subscriber = s
 		if len(subscribers) <= inlineSubscribers {
 			if attempt := e.startInline(ctx, flying, first, len(subscribers) == 1); attempt != nil {

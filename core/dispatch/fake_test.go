@@ -28,6 +28,7 @@ type memory struct {
 	watchers    []func(core.SubscriberID)
 	held        int // how often a handler held a message
 	handed      map[core.QueueName]int
+	expanded    map[core.EventID][]core.SubscriberID // deliveries of which there is a message and no attempt yet
 }
 
 func newMemory(subscribers ...core.Subscriber) *memory {
@@ -199,6 +200,20 @@ func (m *memory) Delivery(_ context.Context, id core.DeliveryID) (core.Delivery,
 		d.State = core.DeliveryDead
 	}
 	return d, nil
+}
+
+func (m *memory) Deliveries(_ context.Context, f core.DeliveryFilter) (page []core.Delivery, _ string, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.attempts {
+		if a.Event == f.Event && a.Subscriber != 0 {
+			page = append(page, core.Delivery{Event: a.Event, Subscriber: a.Subscriber, Last: &a})
+		}
+	}
+	for _, s := range m.expanded[f.Event] {
+		page = append(page, core.Delivery{Event: f.Event, Subscriber: s})
+	}
+	return page, "", nil
 }
 
 func (m *memory) DeadLetter(_ context.Context, id string) (core.DeadLetter, error) {

@@ -17,7 +17,7 @@ type inlineAttempt struct {
 func (e *Engine) startInline(ctx, flying context.Context, w work, mayWait bool) *inlineAttempt {
 	entered := false
 	if mayWait {
-		entered = e.lanes.enterByDoor(ctx, w.subscriber.ID)
+		entered = e.lanes.enterByDoor(ctx, w.subscriber.ID, true)
 	} else {
 		entered = e.lanes.enter(w.subscriber.ID, true)
 	}

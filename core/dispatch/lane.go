@@ -30,13 +30,19 @@ type lane struct {
 	busy    bool          // an attempt takes longer than slow, and none was faster since
 	typical time.Duration // moving average of how long a place is taken
 	breaker breaker
-	door    []chan bool // who waits for a place while healthy; told whether it got one
+	door    []knock // who waits for a place while healthy
 	waiting []waiter
 }
 
 // doorRoom is how many may wait at the door of each lane. They keep its places taken while the queue fetches more: it learns of free room only
 // after what took it before is committed.
 const doorRoom = 64
+
+// knock is someone at a lane's door.
+type knock struct {
+	turn        chan bool // told whether it got a place
+	healthyOnly bool
+}
 
 // waiter waits for something to happen in a lane.
 type waiter struct {
@@ -108,29 +114,34 @@ func (l *lanes[K]) enter(key K, healthyOnly bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.of(key)
-	if at.taken >= l.placesOf(at) || healthyOnly && !at.healthy() {
+	if !l.mayEnter(at, healthyOnly) {
 		return false
 	}
 	l.take(at)
 	return true
 }
 
-// enterByDoor takes a place in a healthy lane, and waits for one at its door if there is room. It gives up when the lane is not healthy any more, or
-// ctx ends.
-func (l *lanes[K]) enterByDoor(ctx context.Context, key K) bool {
+// mayEnter reports whether there is a place. The lock is held.
+func (l *lanes[K]) mayEnter(at *lane, healthyOnly bool) bool {
+	return at.taken < l.placesOf(at) && (at.healthy() || !healthyOnly)
+}
+
+// enterByDoor takes a place as enter does, and waits for one at the door of a healthy lane if there is room. It gives up when the lane is not healthy
+// any more and has no place, or ctx ends.
+func (l *lanes[K]) enterByDoor(ctx context.Context, key K, healthyOnly bool) bool {
 	l.mu.Lock()
 	at := l.of(key)
-	if !at.healthy() || at.taken >= l.places && len(at.door) >= doorRoom {
-		l.mu.Unlock()
-		return false
-	}
-	if at.taken < l.places {
+	if l.mayEnter(at, healthyOnly) {
 		l.take(at)
 		l.mu.Unlock()
 		return true
 	}
+	if !at.healthy() || len(at.door) >= doorRoom {
+		l.mu.Unlock()
+		return false
+	}
 	turn := make(chan bool, 1)
-	at.door = append(at.door, turn)
+	at.door = append(at.door, knock{turn, healthyOnly})
 	l.mu.Unlock()
 
 	select {
@@ -139,7 +150,7 @@ func (l *lanes[K]) enterByDoor(ctx context.Context, key K) bool {
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
-	if i := slices.Index(at.door, turn); i >= 0 {
+	if i := slices.IndexFunc(at.door, func(k knock) bool { return k.turn == turn }); i >= 0 {
 		at.door = slices.Delete(at.door, i, i+1)
 		l.mu.Unlock()
 		return false
@@ -148,14 +159,19 @@ func (l *lanes[K]) enterByDoor(ctx context.Context, key K) bool {
 	return <-turn // it was just told
 }
 
-// openDoor lets in who waits at the door: as many as there are places for, or, with a word of refusal, all where the lane is not healthy. The lock
-// is held.
+// openDoor lets in who waits at the door, in turn, as many as there are places for. Where the lane is not healthy any more the others are told that there
+// is none. The lock is held.
 func (l *lanes[K]) openDoor(at *lane) {
-	for len(at.door) > 0 && (at.taken < l.places || !at.healthy()) {
-		if at.healthy() {
+	for len(at.door) > 0 {
+		first := at.door[0]
+		enters := l.mayEnter(at, first.healthyOnly)
+		if !enters && at.healthy() {
+			return
+		}
+		if enters {
 			l.take(at)
 		}
-		at.door[0] <- at.healthy()
+		first.turn <- enters
 		at.door = at.door[1:]
 	}
 }

@@ -48,7 +48,7 @@ func TestWhoWaitsAtTheDoorOfALaneEntersInTurnAndLeavesWhenTheLaneTurnsBad(t *tes
 		l.enter(1, true)
 		entered := make(chan bool, 2)
 		for range 2 {
-			go func() { entered <- l.enterByDoor(context.Background(), 1) }()
+			go func() { entered <- l.enterByDoor(context.Background(), 1, true) }()
 		}
 		synctest.Wait()
 		l.leave(1, experience{took: time.Millisecond})
@@ -70,7 +70,7 @@ func TestWhoWaitsAtTheDoorOfALaneEntersInTurnAndLeavesWhenTheLaneTurnsBad(t *tes
 
 		l.enter(2, true)
 		ctx, cancel := context.WithCancel(context.Background())
-		go func() { entered <- l.enterByDoor(ctx, 2) }()
+		go func() { entered <- l.enterByDoor(ctx, 2, true) }()
 		synctest.Wait()
 		cancel()
 		if <-entered {

@@ -46,6 +46,12 @@ func follow(a core.Attempt, event core.Event) core.Result {
 	return result
 }
 
+// followAgain returns what takes the place of a message whose attempt was logged before: the successors, which may be lost. What was to be logged is
+// in the log together with the attempt, and would undo what happened since: a dead letter that was replayed must not come back.
+func followAgain(a core.Attempt, event core.Event) core.Result {
+	return core.Result{Next: follow(a, event).Next}
+}
+
 func retryOf(a core.Attempt, event core.Event) core.Outgoing {
 	m := core.Message{
 		Event: a.Event, Subscriber: a.Subscriber, Attempt: a.Number + 1, First: a.First, Since: a.Since,
