@@ -11,7 +11,7 @@ RACE  := $(if $(filter 1,$(CGO)),-race,)
 CHAOS := NothingIsLost|NothingAcknowledgedIsLost|FailsToSync|FailingSync|FullDisk|Overload|IdleAndSlow
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test chaos check bench generate format vet staticcheck fresh tidy imports race-notice
+.PHONY: help build run test simulate chaos check bench generate format vet staticcheck fresh tidy imports race-notice
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ run: build ## see an order become a webhook; Ctrl-C ends it
 test: race-notice ## all tests, with the race detector where a C compiler is
 	@.ci/services install
 	@status=0; $(GO) test $(RACE) -count=1 -timeout 10m ./... || status=$$?; .ci/services missing && exit $$status
+
+simulate: ## 10,000 simulated lives of the dispatcher, each another course of failures; POSTRIDER_SEEDS says how many
+	$(GO) test -count=1 -v -run Simulation ./core/dispatch
 
 chaos: ## the crash suites at full length, and one table of what was injected, accepted, lost; takes about 15 minutes
 	@.ci/services install

@@ -6,5 +6,6 @@
 // alone decides what an outcome leads to: nothing, a retry, or a dead letter.
 //
 // The engine keeps nothing that a crash could take: what it knows of lanes is health and room, found out again after a start. It
-// promises at most one attempt of a delivery at a time, and none that the log has already.
+// promises at most one attempt of a delivery at a time, and none that the log has already: simulation_test.go tries that on thousands of worlds in which
+// everything fails.
 package dispatch
