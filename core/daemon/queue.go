@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"fmt"
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/postrider/postrider/core/bolt"
@@ -32,10 +34,24 @@ func Broker(c config.Config, log hclog.Logger) (rabbitmq.Config, error) {
 }
 
 // openBroker opens the queue on RabbitMQ, which need not be reachable now: what it has is logged in db.
+//
+// What still waits in the embedded queue would wait there for ever, so the daemon does not start on a broker before it is worked off.
 func openBroker(c config.Config, db *bolt.DB, log hclog.Logger) (*rabbitmq.Queue, error) {
 	broker, err := Broker(c, log)
 	if err != nil {
 		return nil, err
+	}
+	depths, err := db.Depths(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	waiting := 0
+	for _, d := range depths {
+		waiting += d.Ready + d.Due
+	}
+	if waiting > 0 {
+		return nil, fmt.Errorf("%d events and deliveries wait in the embedded queue of %s, where a daemon with its queue on RabbitMQ never looks: "+
+			"run the daemon with queue.url bolt: until `postrider queue depths` shows nothing waiting or due, then change queue.url", waiting, c.DataDir)
 	}
 	broker.Store = db
 	return rabbitmq.Open(broker)
