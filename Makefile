@@ -19,7 +19,7 @@ help: ## say what there is to make
 build: ## bin/postrider, bin/plugins/ and bin/examples/
 	@mkdir -p bin/plugins bin/examples
 	$(GO) build -o bin/postrider ./cmd/postrider
-	$(GO) build -o bin/plugins/ $$($(GO) list ./plugins/... | grep -v /internal/)
+	$(GO) build -o bin/plugins/ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./plugins/...)
 	$(GO) build -o bin/examples/ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./examples/...)
 
 run: build ## see an order become a webhook; Ctrl-C ends it
