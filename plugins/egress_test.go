@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -51,39 +52,71 @@ type dialler struct {
 	open func(t *testing.T, allow ...string) func(t *testing.T, url string) error
 }
 
-// diallers are all of the plugins' binaries, built as they are, but for the name server that they ask.
+// binaries holds the plugins, each as it is but for the name server that it asks, under the names of their folders.
+var binaries string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "plugins")
+	if err != nil {
+		log.Fatal(err)
+	}
+	binaries = dir
+	if err := build(dir); err != nil {
+		log.Fatal(err)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// folders are those of the plugins.
+func folders() (list []string, err error) {
+	mains, err := filepath.Glob("*/main.go")
+	for _, main := range mains {
+		list = append(list, filepath.Dir(main))
+	}
+	return list, err
+}
+
+func build(dir string) error {
+	list, err := folders()
+	if err != nil {
+		return err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	replace := make(map[string]string)
+	overlay := filepath.Join(dir, "overlay.json")
+	arguments := []string{"build", "-overlay", overlay, "-o", dir + "/"}
+	for _, folder := range list {
+		replace[filepath.Join(here, folder, "name_server_of_tests.go")] = filepath.Join(here, "testdata/resolver.go.txt")
+		arguments = append(arguments, "./"+folder)
+	}
+	content, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(overlay, content, 0o600); err != nil {
+		return err
+	}
+	if out, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build the plugins: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// diallers are all plugins.
 func diallers(t *testing.T, names *nameServer) (list []dialler) {
 	t.Helper()
-	folders, err := filepath.Glob("*/main.go")
-	if err != nil || len(folders) == 0 {
+	plugins, err := folders()
+	if err != nil || len(plugins) == 0 {
 		t.Fatalf("no plugins here: %v", err)
 	}
-	dir := t.TempDir()
-	replace := make(map[string]string)
-	build := []string{"build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", dir + "/"}
-	for _, main := range folders {
-		added, err := filepath.Abs(filepath.Join(filepath.Dir(main), "name_server_of_tests.go"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if replace[added], err = filepath.Abs("testdata/resolver.go.txt"); err != nil {
-			t.Fatal(err)
-		}
-		build = append(build, "./"+filepath.Dir(main))
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("go", build...).CombinedOutput(); err != nil {
-		t.Fatalf("build the plugins: %v\n%s", err, out)
-	}
-	for _, main := range folders {
+	for _, folder := range plugins {
 		start := func(t testing.TB) *sdktest.Plugin {
-			return sdktest.Launch(t, filepath.Join(dir, filepath.Dir(main)), "TEST_NAME_SERVER="+names.address)
+			return sdktest.Launch(t, filepath.Join(binaries, folder), "TEST_NAME_SERVER="+names.address)
 		}
 		d := start(t).Description()
 		switch {
