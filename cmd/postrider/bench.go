@@ -34,11 +34,15 @@ delivered to that same receiver; and their latency at a steady rate. The ratio i
 
 ` + scenarioHelp() + `
 The daemon is one of its own, a real process with temporary data, unless --url names a running one. That one needs
-webhooks without a service (--event), no other subscribers of them, and 127.0.0.1 among its egress.allow.`,
+webhooks without a service (--event), no other subscribers of them, and 127.0.0.1 among its egress.allow.
+
+With --queue the daemon's queue is on RabbitMQ, and events are published over AMQP, each confirmed by the broker. All that
+this makes there has names of its own, and is removed in the end.`,
 		Example: `  postrider bench
   postrider bench --batch 100 --events 200000 --json
   postrider bench --scenario slow,failing --runs 5
   postrider bench --scenario backlog --backlog 1000000 --svg backlog.svg
+  postrider bench --queue amqp://guest:guest@127.0.0.1:5672/
   postrider bench --scenario all --runs 5 --markdown
   postrider bench --dir /mnt/data          measure the disk that counts`,
 		Args: takes(),
@@ -62,6 +66,7 @@ webhooks without a service (--event), no other subscribers of them, and 127.0.0.
 	c.Flags().StringVar(&flags.url, "url", "", "measure the running daemon at this `URL` instead of one of its own")
 	c.Flags().StringVar(&flags.token, "token", "", "its API `token` (or POSTRIDER_TOKEN; default: the local data directory's)")
 	c.Flags().StringSliceVar(&flags.webhooks, "event", nil, "the webhooks to publish on the daemon of --url, by `names` separated by commas")
+	c.Flags().StringVar(&with.Queue, "queue", "", "give the daemon a queue on the RabbitMQ at this `URL`, and publish over AMQP")
 	c.Flags().StringVar(&with.Dir, "dir", "", "put the temporary data into this `directory` (default: the system's)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		scenarios, err := checkBench(flags, with)
@@ -121,6 +126,8 @@ func checkBench(f benchFlags, c bench.Settings) ([]bench.Scenario, error) {
 		return nil, usagef("print --json or --markdown, not both")
 	case len(f.webhooks) > 0 && f.url == "":
 		return nil, usagef("--event is for a running daemon: give its --url")
+	case c.Queue != "" && f.url != "":
+		return nil, usagef("--queue is for a daemon of its own: leave out --url")
 	case c.Events < 1 || c.Publishers < 1 || c.Batch < 1:
 		return nil, usagef("--events, --publishers and --batch are at least 1")
 	case c.Events > 10_000_000 || c.Backlog > 10_000_000:

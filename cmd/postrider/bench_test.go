@@ -14,6 +14,7 @@ import (
 	"github.com/postrider/postrider/cmd/postrider/internal/client"
 	"github.com/postrider/postrider/cmd/postrider/internal/sandbox"
 	"github.com/postrider/postrider/core/httpapi"
+	"github.com/postrider/postrider/core/rabbitmq/brokertest"
 )
 
 // measured runs bench and returns its JSON.
@@ -168,4 +169,20 @@ func TestBenchMeasuresADaemonThatRuns(t *testing.T) {
 	contains(t, r.stderr, "2 webhooks without a service are needed, and 1 named")
 	r = process(t, temporary, append([]string{"bench", "--scenario", "cold-start"}, where...)...)
 	contains(t, r.stderr, "leave out --url")
+}
+
+func TestBenchPublishesOverAMQPAndLeavesNothingOnTheBroker(t *testing.T) {
+	b := brokertest.Start(t, brokertest.Config{})
+	temporary := shortTempDir(t)
+	got := measured(t, temporary, "--queue", b.URL(), "--events", "2000", "--rate", "100", "--duration", "500ms", "--batch", "10")
+	if got.Ratio <= 0 || got.Lost != 0 || got.Duplicated != 0 {
+		t.Errorf("got %+v", got)
+	}
+	nothingLeft(t, temporary)
+	if queues := strings.TrimSpace(b.Ctl(t, "list_queues", "name")); queues != "name" && queues != "" {
+		t.Errorf("queues are left: %s", queues)
+	}
+	if exchanges := b.Ctl(t, "list_exchanges", "name"); strings.Contains(exchanges, "bench") {
+		t.Errorf("exchanges are left: %s", exchanges)
+	}
 }

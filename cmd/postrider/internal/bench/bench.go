@@ -22,6 +22,8 @@ type Settings struct {
 	Token    string
 	Webhooks []string // of that daemon, without a service, and without other subscribers
 
+	Queue string // URL of the RabbitMQ that a daemon of its own has its queue on, and events are published to; "": the embedded one, and over HTTP
+
 	Events      int // of a load phase
 	Publishers  int // at a time
 	Size        int // of a payload, in bytes

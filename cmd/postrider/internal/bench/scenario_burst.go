@@ -67,6 +67,10 @@ func (l *lab) ratio(raw, done outcome) {
 	}
 	l.report.headline("ratio", l.report.Ratio, "", "deliveries per raw POST")
 	l.report.headline("delivered", done.perSecond(), PerSecond, fmt.Sprintf("from the first publish to the last receipt: %.1f s", done.whole.Seconds()))
-	l.report.figure("published", rate(done.events, done.sending), PerSecond, "each on disk before its 202")
+	durable := "each on disk before its 202"
+	if l.Queue != "" {
+		durable = "over AMQP, each confirmed by RabbitMQ"
+	}
+	l.report.figure("published", rate(done.events, done.sending), PerSecond, durable)
 	l.report.figure(rawName, raw.perSecond(), PerSecond, "net/http to the same receiver, as many at a time")
 }

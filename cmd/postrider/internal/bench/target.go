@@ -33,6 +33,7 @@ type target struct {
 	webhooks  []string
 	publisher publisher
 	pid       int             // 0: not on this machine, or not to be told
+	broker    *broker         // of our own daemon's queue; nil: that is the embedded one
 	own       *sandbox.Daemon // nil: it was running before, and goes on
 	api       *client.Client
 	made      []int64 // subscribers, to be deleted from a daemon that goes on
@@ -45,7 +46,7 @@ func newTarget(ctx context.Context, s Settings, n need) (*target, error) {
 	if s.URL != "" {
 		return runningTarget(ctx, s, n)
 	}
-	d := &target{}
+	d := &target{broker: newBroker(s.Queue)}
 	var definitions strings.Builder
 	definitions.WriteString("webhooks:\n")
 	for i := range n.webhooks {
@@ -75,21 +76,28 @@ func newTarget(ctx context.Context, s Settings, n need) (*target, error) {
 	var err error
 	d.own, err = sandbox.Start(ctx, sandbox.Config{
 		Executable: s.Executable, Parent: s.Dir, Listen: "127.0.0.1:0", LogLevel: "error", Webhooks: definitions.String(), Plugins: plugins,
+		Queue: d.broker.settings(),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start a daemon to measure: %w", err)
+		return nil, errors.Join(fmt.Errorf("start a daemon to measure: %w", err), d.broker.remove())
 	}
-	return d, d.attach(s)
+	if err := d.attach(ctx, s); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
 }
 
 // attach finds the way to a daemon of our own, which is another one after each start.
-func (d *target) attach(s Settings) error {
-	if d.publisher != nil {
-		d.publisher.close()
-	}
+func (d *target) attach(ctx context.Context, s Settings) (err error) {
+	d.disconnect()
 	d.pid = d.own.PID()
-	d.publisher = newHTTPPublisher(d.own.URL()+"/v1/events", d.own.Token(), http.StatusAccepted, s.Publishers)
-	var err error
+	if d.broker == nil {
+		d.publisher = newHTTPPublisher(d.own.URL()+"/v1/events", d.own.Token(), http.StatusAccepted, s.Publishers)
+	} else if shop, err := newAMQPPublisher(ctx, d.broker); err == nil {
+		d.publisher = shop
+	} else {
+		return err
+	}
 	d.api, err = client.New(client.Config{URL: d.own.URL(), Token: d.own.Token()})
 	return err
 }
@@ -129,11 +137,18 @@ func (d *target) findProcess(ctx context.Context) (int, error) {
 
 func isLoopback(host string) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() }
 
+func (d *target) disconnect() {
+	if d.publisher != nil {
+		d.publisher.close()
+	}
+	d.publisher = nil
+}
+
 // close undoes what was done to the daemon: its subscribers are deleted, or it ends, if it is our own.
 func (d *target) close() error {
-	d.publisher.close()
+	d.disconnect()
 	if d.own != nil {
-		return d.own.Stop()
+		return errors.Join(d.own.Stop(), d.broker.remove())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -220,5 +235,5 @@ func (d *target) restart(ctx context.Context, s Settings) (began time.Time, err 
 	if err := d.own.Restart(ctx); err != nil {
 		return began, err
 	}
-	return began, d.attach(s)
+	return began, d.attach(ctx, s)
 }

@@ -24,13 +24,14 @@ import (
 
 // Config says what the daemon is to be.
 type Config struct {
-	Executable string   // the postrider to run
-	Parent     string   // where the temporary directory goes; "": the system's place
-	Listen     string   // host:port; port 0: any
-	Webhooks   string   // the content of webhooks.yaml
-	PluginDir  string   // used where it lies; "": the daemon's default, beside the executable
-	Plugins    []string // files to copy into a plugin directory of the daemon's own, instead of PluginDir
-	LogLevel   string   // of what goes to Log
+	Executable string         // the postrider to run
+	Parent     string         // where the temporary directory goes; "": the system's place
+	Listen     string         // host:port; port 0: any
+	Webhooks   string         // the content of webhooks.yaml
+	PluginDir  string         // used where it lies; "": the daemon's default, beside the executable
+	Plugins    []string       // files to copy into a plugin directory of the daemon's own, instead of PluginDir
+	Queue      map[string]any // the section "queue" of its configuration; nil: the embedded queue
+	LogLevel   string         // of what goes to Log
 	Log        io.Writer
 }
 
@@ -114,6 +115,9 @@ func (d *Daemon) prepare(c Config) error {
 		"webhooks": []string{"webhooks.yaml"},
 		"egress":   map[string]any{"allow": []string{"127.0.0.1"}},
 		"log":      map[string]any{"level": c.LogLevel},
+	}
+	if c.Queue != nil {
+		settings["queue"] = c.Queue
 	}
 	if c.PluginDir != "" {
 		settings["plugin_dir"] = c.PluginDir
