@@ -11,7 +11,7 @@ RACE  := $(if $(filter 1,$(CGO)),-race,)
 CHAOS := NothingIsLost|NothingAcknowledgedIsLost|FailsToSync|FailingSync|FullDisk|Overload|IdleAndSlow
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test simulate chaos check bench generate format vet staticcheck fresh tidy imports race-notice
+.PHONY: help build run test simulate chaos check allocations bench generate format vet staticcheck fresh tidy imports race-notice
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +29,12 @@ run: build ## see an order become a webhook; Ctrl-C ends it
 # installed where that is possible; else the tests that need them fail, or are left out, saying so, with SKIP_SERVICES=1.
 test: race-notice ## all tests, with the race detector where a C compiler is
 	@.ci/services install
-	@status=0; $(GO) test $(RACE) -count=1 -timeout 10m ./... || status=$$?; .ci/services missing && exit $$status
+	@status=0; $(GO) test $(RACE) -count=1 -timeout 10m ./... || status=$$?; \
+	$(if $(RACE),$(MAKE) -s allocations || status=$$?;) .ci/services missing && exit $$status
+
+# The race detector allocates for itself, so these tests are left out where it runs, and made up for here.
+allocations: ## what each seam of the hot path allocates per event is within its budget
+	$(GO) test -count=1 -run AllocatesNo\|AllocateNo ./core/... ./sdk/... ./plugins/...
 
 simulate: ## 10,000 simulated lives of the dispatcher, each another course of failures; POSTRIDER_SEEDS says how many
 	$(GO) test -count=1 -v -run Simulation ./core/dispatch

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/coretest/allocations"
 	"github.com/postrider/postrider/core/httpapi"
 )
 
@@ -32,24 +33,41 @@ func (*body) Close() error { return nil }
 
 // BenchmarkPublish is one POST /v1/events of 1 KiB, without network and queue.
 func BenchmarkPublish(b *testing.B) {
+	publish, size := publishing(b)
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		publish()
+	}
+}
+
+func TestPublishingAllocatesNoMoreThanItsBudget(t *testing.T) {
+	publish, _ := publishing(t)
+	allocations.Guard(t, "httpapi: POST /v1/events", func(n int) {
+		for range n {
+			publish()
+		}
+	})
+}
+
+// publishing returns what makes one request, and the size of its body.
+func publishing(t testing.TB) (publish func(), size int64) {
 	handler := httpapi.New(httpapi.Config{
 		Token: adminToken, Queue: nullQueue{}, Catalog: catalog{{Name: "stock.item.changed"}}, Plugins: plugins{},
 	})
 	text := `{"event":"stock.item.changed","arguments":{"note":"` + strings.Repeat("lorem ipsum ", 78) + `","id":12345}}`
 	r, err := http.NewRequest(http.MethodPost, "/v1/events", nil)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+adminToken)
 	r.Header.Set("Content-Type", "application/json")
 	r.ContentLength = int64(len(text))
 	w := discard{http.Header{}}
 	content := &body{}
-	b.SetBytes(int64(len(text)))
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		content.Reset(text)
 		r.Body = content
 		handler.ServeHTTP(w, r)
-	}
+	}, r.ContentLength
 }

@@ -175,30 +175,3 @@ func TestAfterCloseEverythingIsHeld(t *testing.T) {
 		t.Errorf("got state %s, want stopped", got)
 	}
 }
-
-func BenchmarkNotify(b *testing.B) {
-	f := &fake{describes: notifier("web"), done: make(chan struct{})}
-	f.describes.MaxInFlight = 256
-	d, err := describe(f.describes)
-	if err != nil {
-		b.Fatal(err)
-	}
-	w := newWorker(&binary{path: "web"}, Config{RestartDelay: time.Second, HealthTimeout: time.Second})
-	w.become(d, share{names: []string{"web"}})
-	w.gate.open(f, 256)
-	h, err := New(Config{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	h.table.Store(tableOf([]*worker{w}, nil, nil))
-	n := to("web", "dlv_1")
-	b.ReportAllocs()
-	b.SetParallelism(32)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := h.Notify(context.Background(), n); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}

@@ -2,7 +2,10 @@ package host_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"net"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -10,7 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/postrider/postrider/core/coretest/allocations"
 	"github.com/postrider/postrider/sdk"
+	"github.com/postrider/postrider/sdk/host"
 )
 
 // BenchmarkNotifyLatency measures how long deliveries of 1 KiB take through the same boundary at a tenth of what it can carry, 4,000 a second:
@@ -18,7 +25,6 @@ import (
 func BenchmarkNotifyLatency(b *testing.B) {
 	const perSecond, burst = 4000, 20
 	p := launch(b, "notifier")
-	payload := json.RawMessage(`{"data":"` + string(bytes.Repeat([]byte("x"), 1013)) + `"}`)
 	took := make([]time.Duration, b.N)
 	var under sync.WaitGroup
 	pace := time.NewTicker(time.Second * burst / perSecond)
@@ -30,7 +36,7 @@ func BenchmarkNotifyLatency(b *testing.B) {
 		}
 		under.Go(func() {
 			began := time.Now()
-			if _, err := p.Notify(b.Context(), oneDelivery(payload)); err != nil {
+			if _, err := p.Notify(b.Context(), benchDelivery); err != nil {
 				b.Error(err)
 			}
 			took[n] = time.Since(began)
@@ -43,11 +49,28 @@ func BenchmarkNotifyLatency(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
 }
 
-func oneDelivery(payload json.RawMessage) sdk.Delivery {
-	return sdk.Delivery{
-		ID: "dlv_01JZZZZZZZABCDEFGHJKMNPQRS", Attempt: 1, Event: "sales.order.created", EventID: "evt_01JZZZZZZZABCDEFGHJKMNPQRS",
-		Payload: payload, Subscriber: 1, URL: "https://receiver.example/hooks/orders", Token: "0123456789abcdef", Envelope: "standard",
+var benchDelivery = sdk.Delivery{
+	ID: "dlv_01JZZZZZZZABCDEFGHJKMNPQRS", Attempt: 1, Event: "sales.order.created", EventID: "evt_01JZZZZZZZABCDEFGHJKMNPQRS",
+	Payload:    json.RawMessage(`{"data":"` + string(bytes.Repeat([]byte("x"), 1013)) + `"}`),
+	Subscriber: 1, URL: "https://receiver.example/hooks/orders", Token: "0123456789abcdef", Envelope: "standard",
+}
+
+// notifyAll makes n deliveries, callers at a time.
+func notifyAll(t testing.TB, p *host.Process, n, callers int) {
+	var left atomic.Int64
+	left.Store(int64(n))
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			for left.Add(-1) >= 0 {
+				if _, err := p.Notify(t.Context(), benchDelivery); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
 	}
+	group.Wait()
 }
 
 // BenchmarkNotify measures the boundary: deliveries of 1 KiB to a notifier that does nothing, in a process of its own, with encryption.
@@ -57,29 +80,44 @@ func BenchmarkNotify(b *testing.B) {
 	p := launch(b, "notifier")
 	for _, callers := range []int{1, 64, 256} {
 		b.Run(strconv.Itoa(callers), func(b *testing.B) {
-			payload := json.RawMessage(`{"data":"` + string(bytes.Repeat([]byte("x"), 1013)) + `"}`)
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			done := make(chan error, callers)
 			b.ReportAllocs()
 			b.ResetTimer()
-			for range callers {
-				go func() {
-					for left.Add(-1) >= 0 {
-						if _, err := p.Notify(b.Context(), oneDelivery(payload)); err != nil {
-							done <- err
-							return
-						}
-					}
-					done <- nil
-				}()
-			}
-			for range callers {
-				if err := <-done; err != nil {
-					b.Error(err)
-				}
-			}
+			notifyAll(b, p, b.N, callers)
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
 		})
 	}
+}
+
+func TestTheDaemonsEndAllocatesNoMoreThanItsBudget(t *testing.T) {
+	p := launch(t, "notifier")
+	allocations.Guard(t, "host: a delivery", func(n int) { notifyAll(t, p, n, 64) })
+}
+
+func TestBothEndsAllocateNoMoreThanTheirBudget(t *testing.T) {
+	plugin, err := sdk.NewNotifier("nothing", "1.0.0", sdk.NotifierFunc(func(context.Context, sdk.Delivery) (sdk.Outcome, error) {
+		return sdk.Delivered(), nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(socketDir(t), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- plugin.ServeOn(ctx, l) }()
+	defer func() {
+		cancel()
+		<-served
+	}()
+	p, err := host.Attach(ctx, host.Config{Logger: hclog.NewNullLogger()}, "unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	if err := p.Configure(ctx, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	allocations.Guard(t, "sdk: a delivery", func(n int) { notifyAll(t, p, n, 64) })
 }

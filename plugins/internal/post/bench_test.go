@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/core/coretest/allocations"
 	"github.com/postrider/postrider/sdk"
 )
 
@@ -56,6 +57,20 @@ func BenchmarkRawClientPost(b *testing.B) {
 			}
 			_, _ = io.Copy(io.Discard, response.Body)
 			response.Body.Close()
+		}
+	})
+}
+
+func TestSendingAllocatesNoMoreThanItsBudget(t *testing.T) {
+	server := receiver(t, discard)
+	sender, always := newSender(t, Config{UserAgent: "Postrider/1.0.0"}, "127.0.0.1"), rule(t, Success{})
+	m := message(server.URL)
+	m.Body = payload
+	allocations.Guard(t, "post: a POST", func(n int) {
+		for range n {
+			if outcome := sender.Send(t.Context(), m, always); outcome.Status != sdk.StatusDelivered {
+				t.Fatalf("got %+v", outcome)
+			}
 		}
 	})
 }

@@ -1,0 +1,25 @@
+package allocations
+
+// budget is what one event allocates at a seam.
+type budget struct {
+	usual  float64
+	margin float64 // for what depends on how many events meet: less than one where nothing does
+}
+
+// budgets has every seam of the hot path, in the order in which an event meets them.
+func budgets() map[string]budget {
+	return map[string]budget{
+		"httpapi: POST /v1/events":  {15, 0.5}, // reading the event is part of it
+		"eventjson: read an event":  {2, 0.5},
+		"rabbitmq: read a trigger":  {9, 0.5},
+		"bolt: publish an event":    {50.5, 1.4}, // pages and lists are each commit's, which 64 publishers share
+		"bolt: publish and consume": {105.5, 1.9},
+		"bolt: match subscribers":   {0, 0},
+		"dispatch: an event":        {21, 0.5}, // with one subscriber, whose attempt its consumer makes
+		"dispatch: a delivery":      {11, 0.5}, // that waited
+		"pluginhost: notify":        {0, 0.5},
+		"host: a delivery":          {7, 0.9},    // at the daemon's end; what meets on a stream is flushed together
+		"sdk: a delivery":           {24.5, 1.4}, // at both ends
+		"post: a POST":              {79, 0.9},   // and its receiver, in the same process: most of it is net/http's
+	}
+}

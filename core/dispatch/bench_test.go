@@ -1,0 +1,108 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/coretest/allocations"
+	"github.com/postrider/postrider/core/retry"
+)
+
+// benchEngine is an engine whose plugins deliver at once, with one subscriber, and nothing around it that costs anything.
+func benchEngine() (*Engine, core.Event) {
+	event := core.Event{
+		ID: "evt_01JZZZZZZZABCDEFGHJKMNPQRS", Name: "stock.changed", Accepted: time.Now(),
+		Arguments: json.RawMessage(`{"text":"` + strings.Repeat("x", 1000) + `"}`),
+	}
+	m := oneEvent{event: event, subscribers: []core.Subscriber{subscriber(1, "stock.changed")}}
+	return New(Config{
+		Queue: newMemory(), Log: m, Subscribers: m, Logger: hclog.NewNullLogger(),
+		Plugins:  plugins{notify: func(context.Context, core.Notification) (core.Answer, error) { return delivered() }},
+		Webhooks: map[string]core.Webhook{"stock.changed": {Name: "stock.changed"}},
+		Retry:    retry.Default(), Envelope: core.EnvelopeStandard, LaneConcurrency: 64, MaxAge: 24 * time.Hour,
+		AttemptTimeout: 30 * time.Second, ResolveTimeout: 30 * time.Second,
+	}), event
+}
+
+// oneEvent is a log that holds one event, and the subscribers of it.
+type oneEvent struct {
+	Log
+	event       core.Event
+	subscribers []core.Subscriber
+}
+
+func (o oneEvent) Event(context.Context, core.EventID) (core.EventRecord, error) {
+	return core.EventRecord{Event: o.event, State: core.EventDispatched}, nil
+}
+func (o oneEvent) Match(string) []core.Subscriber { return o.subscribers }
+func (o oneEvent) Subscriber(core.SubscriberID) (core.Subscriber, bool) {
+	return o.subscribers[0], true
+}
+func (o oneEvent) Subscribers() []core.Subscriber           { return o.subscribers }
+func (o oneEvent) WatchSubscribers(func(core.SubscriberID)) {}
+
+// handled is what a handler must have made of one message: nothing follows, and so many records are logged.
+func handled(result core.Result, err error, records int) error {
+	if err == nil && (len(result.Log) != records || len(result.Next) != 0) {
+		err = errors.New("it was not delivered at once")
+	}
+	return err
+}
+
+// consumeEvent returns what consumes an event and makes its one attempt: the one hop of the healthy case.
+func consumeEvent() (consume func(context.Context) error) {
+	e, event := benchEngine()
+	message := core.EventMessage(event)
+	message.Fresh = true
+	return func(ctx context.Context) error {
+		result, err := e.handleEvent(ctx, ctx, message)
+		return handled(result, err, 2)
+	}
+}
+
+// consumeDelivery returns what consumes a delivery message, whose attempt nobody has made.
+func consumeDelivery() (consume func(context.Context) error) {
+	e, event := benchEngine()
+	message := core.DeliveryMessage(event.ID, 1, time.Now())
+	message.Fresh = true
+	return func(ctx context.Context) error {
+		result, err := e.handleDelivery(ctx, message)
+		return handled(result, err, 1)
+	}
+}
+
+func BenchmarkEvent(b *testing.B)    { benchmark(b, consumeEvent()) }
+func BenchmarkDelivery(b *testing.B) { benchmark(b, consumeDelivery()) }
+
+func benchmark(b *testing.B, consume func(context.Context) error) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := consume(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestDispatchingAllocatesNoMoreThanItsBudget(t *testing.T) {
+	for seam, consume := range map[string]func(context.Context) error{
+		"dispatch: an event":   consumeEvent(),
+		"dispatch: a delivery": consumeDelivery(),
+	} {
+		t.Run(seam, func(t *testing.T) {
+			allocations.Guard(t, seam, func(n int) {
+				for range n {
+					if err := consume(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
