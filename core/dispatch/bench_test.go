@@ -48,8 +48,8 @@ func (o oneEvent) Subscriber(core.SubscriberID) (core.Subscriber, bool) {
 func (o oneEvent) Subscribers() []core.Subscriber           { return o.subscribers }
 func (o oneEvent) WatchSubscribers(func(core.SubscriberID)) {}
 
-// handled is what a handler must have made of one message: nothing follows, and so many records are logged.
-func handled(result core.Result, err error, records int) error {
+// checkHandled says whether a handler made of one message what it must: nothing follows, and so many records are logged.
+func checkHandled(result core.Result, err error, records int) error {
 	if err == nil && (len(result.Log) != records || len(result.Next) != 0) {
 		err = errors.New("it was not delivered at once")
 	}
@@ -63,7 +63,7 @@ func consumeEvent() (consume func(context.Context) error) {
 	message.Fresh = true
 	return func(ctx context.Context) error {
 		result, err := e.handleEvent(ctx, ctx, message)
-		return handled(result, err, 2)
+		return checkHandled(result, err, 2)
 	}
 }
 
@@ -74,7 +74,7 @@ func consumeDelivery() (consume func(context.Context) error) {
 	message.Fresh = true
 	return func(ctx context.Context) error {
 		result, err := e.handleDelivery(ctx, message)
-		return handled(result, err, 1)
+		return checkHandled(result, err, 1)
 	}
 }
 
