@@ -1,12 +1,12 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 
@@ -135,10 +135,7 @@ func TestARestoreChangesNothingWhenItCannotBeDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	damaged := filepath.Join(t.TempDir(), "damaged.db")
-	content := slices.Clone(before)
-	for at := 4*os.Getpagesize() - 100; at < len(content); at += os.Getpagesize() {
-		content[at] ^= 1 // one bit of each page, where its records are
-	}
+	content := bytes.ReplaceAll(before, []byte("order.created"), []byte("order.createe")) // one bit of each record with an event's name, the live ones among them
 	for name, test := range map[string]struct {
 		content []byte
 		say     string

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestATextIsCutWhereItMayEnd(t *testing.T) {
@@ -117,40 +116,5 @@ func TestValuesAreShownAsThePayloadHasThem(t *testing.T) {
 		if got, err := parsed.render(data, newBudget()); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", source, got, err, want)
 		}
-	}
-}
-
-func TestTurnsAreKeptGivenUpAndForgotten(t *testing.T) {
-	l, now := newLines(time.Second), time.Now()
-	enter := func(delivery string, after time.Duration) (time.Duration, bool) {
-		return l.enter("https://hooks.example/1", delivery, 2*time.Second, now.Add(after))
-	}
-	want := func(delivery string, after, wait time.Duration, mine bool) {
-		t.Helper()
-		if got, ok := enter(delivery, after); got != wait || ok != mine {
-			t.Errorf("%s after %v: got %v, %t, want %v, %t", delivery, after, got, ok, wait, mine)
-		}
-	}
-	for i, name := range []string{"a", "b", "c"} {
-		want(name, 0, time.Duration(i)*time.Second, true)
-	}
-	want("d", 0, 3*time.Second, false)
-	want("e", 0, 4*time.Second, false)
-	want("d", 3*time.Second, 0, true)                             // its turn was kept
-	want("e", 2500*time.Millisecond, 1500*time.Millisecond, true) // it came a little early
-	want("f", 2500*time.Millisecond, 2500*time.Millisecond, false)
-	want("f", 20*time.Second, 0, true) // it missed its turn, and nobody else is there
-	for i := range 3600 {
-		enter(string(rune(1000+i)), 20*time.Second)
-	}
-	if wait, ok := enter("g", 20*time.Second); wait != horizon || ok {
-		t.Errorf("beyond what is given: got %v, %t", wait, ok)
-	}
-	if n := len(l.of("https://hooks.example/1").promised); n > 3600 {
-		t.Errorf("%d turns are promised", n)
-	}
-	l.enter("https://hooks.example/2", "h", 0, now.Add(3*time.Hour))
-	if n := len(l.lines); n != 1 {
-		t.Errorf("%d lines are remembered, want the one that is in use", n)
 	}
 }
