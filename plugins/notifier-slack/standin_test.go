@@ -28,7 +28,6 @@ type hook struct {
 	answer   string // with the status
 	header   http.Header
 	last     time.Time
-	refused  int // with 429
 	messages []sent
 }
 
@@ -65,12 +64,6 @@ func (s *slack) posted(url string) []sent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]sent(nil), s.hooks[strings.TrimPrefix(url, s.URL)].messages...)
-}
-
-func (s *slack) refused(url string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.hooks[strings.TrimPrefix(url, s.URL)].refused
 }
 
 func (s *slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +103,6 @@ func (s *slack) take(h *hook, r *http.Request, body []byte) (int, string) {
 	}
 	m.at = time.Now()
 	if m.at.Sub(h.last) < s.every*9/10 { // it allows for a little unrest on the way
-		h.refused++
 		return 429, "rate_limited"
 	}
 	h.last = m.at
