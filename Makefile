@@ -11,7 +11,7 @@ RACE  := $(if $(filter 1,$(CGO)),-race,)
 CHAOS := NothingIsLost|NothingAcknowledgedIsLost|FailsToSync|FailingSync|FullDisk|Overload|IdleAndSlow
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test simulate chaos check allocations bench generate format vet staticcheck fresh tidy imports race-notice
+.PHONY: help build run test simulate chaos fuzz check allocations bench generate format vet staticcheck fresh tidy imports race-notice
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,16 @@ chaos: ## the crash suites at full length, and one table of what was injected, a
 	$(GO) test -count=1 -timeout 60m -run '$(CHAOS)' ./core/bolt ./cmd/postrider/endtoend || status=$$?; \
 	echo; echo '| faults | events accepted | lost | duplicated | attempts burnt | back at work after |'; echo '|---|---|---|---|---|---|'; \
 	cat $$table; rm -f $$table; exit $$status
+
+# One target at a time, because go test takes one only; what a run finds is kept under testdata/fuzz of its package, where go test runs it from then on.
+FUZZTIME ?= 10s
+fuzz: ## every fuzz target, FUZZTIME each (10s): what is given by strangers, plugins and publishers, made up
+	@for dir in $$(grep -rl '^func Fuzz' --include=*_test.go $(CODE) | xargs -n 1 dirname | sort -u); do \
+		targets=$$($(GO) test -list '^Fuzz' ./$$dir) || { echo "$$targets"; exit 1; }; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "$$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; \
+		done; \
+	done
 
 check: format vet staticcheck fresh tidy imports ## all that is not a test: format, vet, staticcheck, generated code, go.mod, import rules
 	@echo "check: all is well"

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/postrider/postrider/proto/pluginv1"
 	"github.com/postrider/postrider/sdk/internal/wire"
@@ -70,7 +74,9 @@ func (x *exchange[Q, A]) run(ctx context.Context) error {
 			return err
 		}
 		for _, q := range requests {
-			x.start(ctx, &group, q)
+			if err := x.start(ctx, &group, q); err != nil {
+				return err
+			}
 		}
 		for _, id := range cancelled { // after the requests: a request and its cancellation may share a message
 			x.cancel(id)
@@ -78,19 +84,24 @@ func (x *exchange[Q, A]) run(ctx context.Context) error {
 	}
 }
 
-// start never blocks: it runs on the stream's reader.
-func (x *exchange[Q, A]) start(stream context.Context, group *sync.WaitGroup, q Q) {
+// start never blocks: it runs on the stream's reader. Its error ends the stream: of two requests with one id, no answer could be told apart.
+func (x *exchange[Q, A]) start(stream context.Context, group *sync.WaitGroup, q Q) error {
 	ctx, cancel := deadline(stream, q)
 	x.mu.Lock()
+	_, again := x.running[q.GetId()]
 	full := len(x.running) >= x.maxInFlight
-	if !full {
+	if !again && !full {
 		x.running[q.GetId()] = cancel
 	}
 	x.mu.Unlock()
-	if full {
+	switch {
+	case again:
+		cancel()
+		return status.Errorf(codes.InvalidArgument, "%s: request %d is in flight already: each needs an id of its own", x.name(q), q.GetId())
+	case full:
 		cancel()
 		x.outbox.Put(x.failed(q, &pluginv1.Failure{Message: fmt.Sprintf("%s: more than %d requests are in flight", x.name(q), x.maxInFlight)}))
-		return
+		return nil
 	}
 	t := task[Q]{WithTraceparent(ctx, q.GetTraceparent()), q}
 	select {
@@ -98,6 +109,7 @@ func (x *exchange[Q, A]) start(stream context.Context, group *sync.WaitGroup, q 
 	default:
 		group.Go(func() { x.serve(stream, t) })
 	}
+	return nil
 }
 
 // serve does t, and then what else there is, until the stream ends or there is nothing for a while.
@@ -126,10 +138,13 @@ func (x *exchange[Q, A]) do(t task[Q]) {
 	x.answer(x.context(t.ctx, t.request), t.request, &answer)
 }
 
+// longest is the longest time that can be told, in milliseconds: 292 years.
+const longest = math.MaxInt64 / int64(time.Millisecond)
+
 // deadline bounds one request by the time that the daemon gives it.
 func deadline(ctx context.Context, q request) (context.Context, context.CancelFunc) {
 	if remaining := q.GetRemainingMs(); remaining > 0 {
-		return context.WithTimeout(ctx, time.Duration(remaining)*time.Millisecond)
+		return context.WithTimeout(ctx, time.Duration(min(remaining, longest))*time.Millisecond)
 	}
 	return context.WithCancel(ctx)
 }

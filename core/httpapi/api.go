@@ -73,9 +73,10 @@ type Backups interface {
 
 // Config is what the API stands on. All of it is required, except what says otherwise.
 type Config struct {
-	Token        string // the admin's bearer token; "" lets nobody in
-	BodyLimit    int64  // bytes of a request's body; 0: DefaultBodyLimit
-	BacklogLimit int    // messages that may be ready in the queue before no more is taken; 0: no limit
+	Token        string        // the admin's bearer token; "" lets nobody in
+	BodyLimit    int64         // bytes of a request's body; 0: DefaultBodyLimit
+	BodyTimeout  time.Duration // from the end of a request's header to the end of its body; 0: DefaultBodyTimeout
+	BacklogLimit int           // messages that may be ready in the queue before no more is taken; 0: no limit
 	Queue        Queue
 	Subscribers  Subscribers
 	Log          Log
@@ -88,6 +89,9 @@ type Config struct {
 	Unready      func() []string                                        // why the daemon can't do its work now, for people; empty: it can. nil: it always can
 	Logger       hclog.Logger                                           // nil: no log
 }
+
+// DefaultBodyTimeout is how long a body may take where the configuration doesn't say.
+const DefaultBodyTimeout = 30 * time.Second
 
 // DefaultBodyLimit is how long a request's body may be where the configuration doesn't say, in bytes.
 const DefaultBodyLimit = 1 << 20
@@ -103,6 +107,9 @@ type api struct {
 func New(c Config) http.Handler {
 	if c.BodyLimit <= 0 {
 		c.BodyLimit = DefaultBodyLimit
+	}
+	if c.BodyTimeout <= 0 {
+		c.BodyTimeout = DefaultBodyTimeout
 	}
 	if c.Paused == nil {
 		c.Paused = func(core.SubscriberID) (time.Time, bool) { return time.Time{}, false }
@@ -152,7 +159,12 @@ func New(c Config) http.Handler {
 
 // ServeHTTP lets in who may come in, before anything else is told or read.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != healthPath && r.URL.Path != readyPath && !a.admin.shownBy(r) {
+	stranger := !a.admin.shownBy(r)
+	if stranger {
+		w.Header().Set("Connection", "close")
+	}
+	limitBody(w, r, a.bodyTimeout(stranger))
+	if stranger && r.URL.Path != healthPath && r.URL.Path != readyPath {
 		refuseStranger(w, r)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/core"
 	"github.com/postrider/postrider/core/coretest/allocations"
@@ -19,8 +20,9 @@ func (nullQueue) Depths(context.Context) ([]core.Depth, error)    { return nil, 
 // discard is an answer that nobody reads, and a body that is read again and again: what is measured is the API alone.
 type discard struct{ header http.Header }
 
-func (d discard) Header() http.Header         { return d.header }
-func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) Header() http.Header             { return d.header }
+func (d discard) SetReadDeadline(time.Time) error { return nil }
+func (d discard) Write(p []byte) (int, error)     { return len(p), nil }
 func (d discard) WriteHeader(status int) {
 	if status != http.StatusAccepted {
 		panic(status)

@@ -7,7 +7,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/postrider/postrider/core"
 	"github.com/postrider/postrider/core/eventjson"
@@ -18,6 +20,23 @@ var (
 	jsonType    = []string{"application/json"}
 	problemType = []string{"application/problem+json"}
 )
+
+// bodyTimeout is a time for the whole body, because a pace or a time between two reads lets a client choose how long it holds a connection. Half a
+// minute for 1 MiB is 35 KiB/s, which any publisher has. A stranger's body gets no time at all: nobody reads it.
+func (a *api) bodyTimeout(stranger bool) time.Duration {
+	if stranger {
+		return 0
+	}
+	return a.BodyTimeout
+}
+
+// limitBody gives the body its time, whether an endpoint reads it or net/http does, which waits for the end of every body, also of one that nobody
+// wanted and also before it closes a connection. With the end of the body it takes the limit away.
+func limitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout)) // fails without a connection, and then nothing drips
+	}
+}
 
 // readBody reads the body, which must be JSON, not compressed, and fit the limit. The answer is the caller's to keep.
 func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -35,6 +54,11 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := readAll(http.MaxBytesReader(w, r.Body, a.BodyLimit), r.ContentLength)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, a.tooLarge()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		w.Header().Set("Connection", "close")
+		return nil, problemf(http.StatusRequestTimeout, "only %d bytes of the body came within %s: send it faster, or in several requests",
+			len(body), a.BodyTimeout)
 	}
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "the body ended early, after %d bytes: %s", len(body), err)

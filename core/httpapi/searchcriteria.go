@@ -40,8 +40,15 @@ func readSearchCriteria(rawQuery string) (SearchCriteria, error) {
 	}
 	groups := map[int]map[int]*Filter{}
 	orders := map[int]*SortOrder{}
-	for name, given := range values {
-		if !criteria.read(name, given[0], groups, orders) {
+	known := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		given := values[name]
+		snake := snakeCase(name)
+		if known[snake] || len(given) > 1 {
+			return criteria, core.Invalidf(name, "the search says twice what %q is: leave one out", name)
+		}
+		known[snake] = true
+		if !criteria.read(snake, given[0], groups, orders) {
 			return criteria, core.Invalidf(name, "the search can't be read at %q: write searchCriteria[filter_groups][0][filters][0][field|value|condition_type], "+
 				"searchCriteria[sortOrders][0][field|direction], searchCriteria[pageSize] and searchCriteria[currentPage], with whole numbers", name)
 		}
@@ -64,13 +71,13 @@ func readSearchCriteria(rawQuery string) (SearchCriteria, error) {
 	return criteria, nil
 }
 
-// read reads one parameter into the criteria, or into groups and orders by their indexes. It returns false when it means nothing.
+// read reads one parameter, in snake_case, into the criteria, or into groups and orders by their indexes. It returns false when it means nothing.
 func (c *SearchCriteria) read(name, value string, groups map[int]map[int]*Filter, orders map[int]*SortOrder) bool {
-	match := criteriaKey.FindStringSubmatch(snakeCase(name))
+	match := criteriaKey.FindStringSubmatch(name)
 	if match == nil {
 		return false
 	}
-	path := strings.Split(strings.Trim(match[1], "[]"), "][")
+	path := strings.Split(strings.TrimSuffix(strings.TrimPrefix(match[1], "["), "]"), "][")
 	switch {
 	case len(path) == 1 && path[0] == "": // ?searchCriteria, ?searchCriteria=all: no criteria
 		return true
@@ -82,8 +89,8 @@ func (c *SearchCriteria) read(name, value string, groups map[int]map[int]*Filter
 		order, ok := entryAt(orders, path[1])
 		return ok && readMember(path[2], value, map[string]*string{"field": &order.Field, "direction": &order.Direction})
 	case len(path) == 5 && path[0] == "filter_groups" && path[2] == "filters":
-		index, err := strconv.Atoi(path[1])
-		if err != nil {
+		index, ok := indexOf(path[1])
+		if !ok {
 			return false
 		}
 		if groups[index] == nil {
@@ -110,14 +117,20 @@ func snakeCase(name string) string {
 
 // entryAt returns the entry of an index, and makes it when there is none yet.
 func entryAt[T any](entries map[int]*T, index string) (*T, bool) {
-	i, err := strconv.Atoi(index)
-	if err != nil {
+	i, ok := indexOf(index)
+	if !ok {
 		return nil, false
 	}
 	if entries[i] == nil {
 		entries[i] = new(T)
 	}
 	return entries[i], true
+}
+
+// indexOf reads an index, which is written in one way only: 01 is none, or two parameters could mean the same.
+func indexOf(text string) (int, bool) {
+	i, err := strconv.Atoi(text)
+	return i, err == nil && strconv.Itoa(i) == text
 }
 
 func readMember(name, value string, members map[string]*string) bool {

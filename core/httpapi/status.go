@@ -33,7 +33,7 @@ func (a *api) listQueues(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Limits of a connection. There is none on reading or writing as a whole: who gets that far has shown a token, and replaying many dead
-// letters takes its time.
+// letters takes its time. Bodies have a limit of their own, Config.BodyTimeout; a stranger gets one answer, and then the connection ends.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute

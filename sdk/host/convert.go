@@ -116,6 +116,9 @@ func notifyRequest(d sdk.Delivery) *pluginv1.NotifyRequest {
 	}
 }
 
+// maxRetryAfterMs is the SDK's limit too; plugins in other languages don't have that.
+const maxRetryAfterMs = int64(time.Hour / time.Millisecond)
+
 // outcomeFrom reads an outcome off the wire.
 func outcomeFrom(o *pluginv1.Outcome) (sdk.Outcome, error) {
 	status := sdk.Status(o.GetStatus()) // the numbers are the same
@@ -127,7 +130,7 @@ func outcomeFrom(o *pluginv1.Outcome) (sdk.Outcome, error) {
 		Code:       int(o.GetCode()),
 		Reason:     o.GetReason(),
 		Excerpt:    o.GetExcerpt(),
-		RetryAfter: time.Duration(o.GetRetryAfterMs()) * time.Millisecond,
+		RetryAfter: time.Duration(min(max(o.GetRetryAfterMs(), 0), maxRetryAfterMs)) * time.Millisecond,
 		Gone:       o.GetGone(),
 	}, nil
 }

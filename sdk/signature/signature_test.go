@@ -349,3 +349,53 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSign signs whatever with whatever token: what was sent verifies; with another body, token or time it doesn't.
+func FuzzSign(f *testing.F) {
+	f.Fuzz(func(t *testing.T, token, otherToken, id string, seconds int64, body, otherBody []byte) {
+		for _, s := range signature.Schemes() {
+			key, err := s.Key(token)
+			if err != nil {
+				continue
+			}
+			m := signature.Message{ID: id, Time: time.Unix(seconds, 0), Body: body}
+			value, err := s.Sign(m, key)
+			if err != nil {
+				continue // a public key
+			}
+			header := http.Header{}
+			header.Set("webhook-id", id)
+			header.Set("webhook-timestamp", strconv.FormatInt(seconds, 10))
+			header.Set(s.Names().Signature, value)
+			verify := func(header http.Header, key signature.Key, body []byte) error {
+				return signature.Verifier{Scheme: s, Keys: []signature.Key{key}}.Verify(header, body, m.Time)
+			}
+			if err := verify(header, key, body); err != nil && (id != "" || s != signature.Standard) {
+				t.Fatalf("%s: what was signed does not verify: %v", s, err)
+			}
+			if string(otherBody) != string(body) && verify(header, key, otherBody) == nil {
+				t.Errorf("%s: %q verified with the signature of %q", s, otherBody, body)
+			}
+			if other, err := s.Key(otherToken); err == nil && differ(token, otherToken) && verify(header, other, body) == nil {
+				t.Errorf("%s: signed by %q, verified by %q", s, token, otherToken)
+			}
+			if s != signature.Standard {
+				continue
+			}
+			later := header.Clone()
+			later.Set("webhook-timestamp", strconv.FormatInt(seconds^1, 10))
+			if verify(later, key, body) == nil {
+				t.Errorf("%s: verified with another time", s)
+			}
+		}
+	})
+}
+
+// differ reports whether two tokens are different keys for certain: the same bytes may be written in base64 or as they are, and HMAC (RFC 2104) fills a
+// short key up with zeros, and hashes one over 64 bytes.
+func differ(a, b string) bool {
+	plain := func(token string) bool {
+		return len(token) <= 64 && !strings.HasPrefix(token, "wh") && !strings.HasSuffix(token, "\x00")
+	}
+	return plain(a) && plain(b) && a != b
+}

@@ -158,35 +158,61 @@ func TestIdleAndSlowConnectionsToTheAPIHoldNobodyUp(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	var idle, slow []net.Conn
+	var idle []net.Conn
 	for range count {
 		idle = append(idle, dial())
 	}
-	for range 100 { // Slowloris: a header that never ends
-		c := dial()
-		if _, err := c.Write([]byte("POST /v1/events HTTP/1.1\r\nHost: postrider\r\nX-")); err != nil {
-			t.Fatal(err)
+	eventually(t, "the daemon has taken all idle connections", func() bool { return d.descriptors() >= before+count })
+	const begin = "POST /v1/events HTTP/1.1\r\nHost: postrider\r\n"
+	slow := map[string][]net.Conn{} // Slowloris
+	for what, request := range map[string]string{
+		"a header that never ends":                   begin + "X-",
+		"a stranger's body that never comes":         begin + "Content-Length: 1000\r\n\r\n",
+		"a stranger's chunked body that never comes": begin + "Transfer-Encoding: chunked\r\n\r\n",
+		"a body that drips":                          begin + "Content-Length: 1000000\r\nAuthorization: Bearer " + d.token + "\r\n\r\n{",
+	} {
+		for range 100 {
+			c := dial()
+			if _, err := c.Write([]byte(request)); err != nil {
+				t.Fatal(err)
+			}
+			slow[what] = append(slow[what], c)
 		}
-		slow = append(slow, c)
 	}
-	eventually(t, "the daemon has taken all connections", func() bool { return d.descriptors() >= before+count+100 })
+	for _, c := range slow["a body that drips"] {
+		go func() {
+			for {
+				if _, err := c.Write([]byte(" ")); err != nil {
+					return // the daemon has had enough, or the test is over
+				}
+				time.Sleep(100 * time.Millisecond) // between two drops
+			}
+		}()
+	}
 	for n := range 100 {
 		if status, answer := d.call("POST", "/v1/events", fmt.Sprintf(`{"event":"stock.item.changed","arguments":{"n":%d}}`, n)); status != 202 {
 			t.Fatalf("publish: %d %s", status, answer)
 		}
 	}
 	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= 100 })
-	for _, c := range slow {
-		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, c); os.IsTimeout(err) {
-			t.Fatal("a header that never ends is waited for")
+	for what, connections := range slow {
+		for _, c := range connections {
+			if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, c); os.IsTimeout(err) {
+				t.Fatalf("%s is waited for", what)
+			}
 		}
 	}
 	for _, c := range idle {
 		c.Close()
 	}
 	eventually(t, "the descriptors are given back", func() bool { return d.descriptors() <= before+16 })
+	deliveries, duplicates := r.counts()
 	d.stop()
+	chaos.Report(t, chaos.Row{
+		Faults:   fmt.Sprintf("%d idle connections to the API, 100 headers that never end, 200 bodies that never come, 100 that drip", count),
+		Accepted: 100, Lost: 100 - deliveries, Duplicated: duplicates, Burnt: -1,
+	})
 }

@@ -17,7 +17,7 @@ func TestRetryAfterIsSecondsOrADateAndAtMostAnHour(t *testing.T) {
 		"120":                           2 * time.Minute,
 		"3601":                          time.Hour,
 		"4294967295":                    time.Hour,
-		"99999999999999999999":          0,
+		"99999999999999999999":          time.Hour,
 		"-5":                            0,
 		"soon":                          0,
 		"1.5":                           0,
