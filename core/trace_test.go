@@ -42,7 +42,7 @@ func TestAllAttemptsOfAnEventAreOneTraceAndEachASpanOfItsOwn(t *testing.T) {
 func TestTracesStayWhatTheyAre(t *testing.T) {
 	for got, want := range map[core.Trace]core.Trace{
 		core.TraceOf("evt_01KG9ZABCDEFGHJKMNPQRSTVWX", "dlv_01KG9ZABCDEFGHJKMNPQRSTVWX", 3): "00-0b83329c01224a0ad795b9674e353991-9385808973e0638c-01",
-		core.TraceOf("order-1-created", "", 1): "00-02bc4c30ba8438a1829ca8595997ab79-2e2e59c86b4f227d-01",
+		core.TraceOf("order-1-created", "", 1):                                              "00-02bc4c30ba8438a1829ca8595997ab79-2e2e59c86b4f227d-01",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
