@@ -59,14 +59,13 @@ func TestEveryPluginsReadmeAndSampleAgreeWithWhatItSaysOfItself(t *testing.T) {
 	bin := t.TempDir()
 	for _, folder := range pluginFolders(t) {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
-			if !there(folder, "main.go") {
-				t.Skip("it is not written in Go: its own test starts it, and reads its sample")
-			}
-			binary := filepath.Join(bin, filepath.Base(folder))
-			if out, err := exec.Command("go", "build", "-o", binary, folder).CombinedOutput(); err != nil {
+			path := filepath.Join(bin, filepath.Base(folder))
+			if there(folder, "package.json") {
+				path = script(t, folder)
+			} else if out, err := exec.Command("go", "build", "-o", path, folder).CombinedOutput(); err != nil {
 				t.Fatalf("build: %v\n%s", err, out)
 			}
-			p, err := host.Launch(t.Context(), host.Config{Path: binary})
+			p, err := host.Launch(t.Context(), host.Config{Path: path, Env: []string{"PATH=" + os.Getenv("PATH")}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,6 +76,36 @@ func TestEveryPluginsReadmeAndSampleAgreeWithWhatItSaysOfItself(t *testing.T) {
 			checkFolder(t, folder, p.Description())
 		})
 	}
+}
+
+// script returns what a folder's package.json names as its program. Where Node.js, or what the program stands on, is not installed, the test fails;
+// where that is allowed, it is skipped.
+func script(t *testing.T, folder string) string {
+	t.Helper()
+	_, err := exec.LookPath("node")
+	if err == nil {
+		_, err = os.Stat(filepath.Join(folder, "node_modules"))
+	}
+	switch {
+	case err == nil:
+	case os.Getenv("SKIP_SERVICES") == "1":
+		t.Skipf("not run, as SKIP_SERVICES=1 allows: %v", err)
+	default:
+		t.Fatalf("%v: `make test` installs it where it may; else install Node.js and run npm ci in %s, or set SKIP_SERVICES=1 to leave it out", err, folder)
+	}
+	content, err := os.ReadFile(filepath.Join(folder, "package.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var program struct{ Bin string }
+	if err := json.Unmarshal(content, &program); err != nil || program.Bin == "" {
+		t.Fatalf("package.json names no bin (%v)", err)
+	}
+	path, err := filepath.Abs(filepath.Join(folder, program.Bin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func checkFolder(t *testing.T, folder string, d host.Description) {

@@ -9,7 +9,8 @@ import (
 type Resolution struct {
 	Service   Service
 	Arguments json.RawMessage
-	Event     EventID // for logs and traces
+	Event     EventID // for logs
+	Trace     Trace
 }
 
 // Notification asks a notifier for one attempt of a delivery.
@@ -20,6 +21,7 @@ type Notification struct {
 	Payload    json.RawMessage
 	Subscriber Subscriber
 	Envelope   Envelope // never ""
+	Trace      Trace
 }
 
 // Answer is the receiver's word on one attempt, as the notifier understood it. An error beside it would mean that the plugin itself

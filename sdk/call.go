@@ -32,14 +32,18 @@ func callOf(ctx context.Context) (*call, bool) {
 	return c, ok
 }
 
-// Logger returns the logger of a call, or of [Configure]: its lines reach the daemon's log with the plugin's name and the delivery's, or the
-// event's, id. Never log payloads and tokens. Anywhere else it returns [slog.Default].
+// Logger returns the logger of a call, or of [Configure]: its lines reach the daemon's log with the plugin's name, the delivery's, or the
+// event's, id, and the id of the trace. Never log payloads and tokens. Anywhere else it returns [slog.Default].
 func Logger(ctx context.Context) *slog.Logger {
 	c, ok := callOf(ctx)
 	if !ok {
 		return slog.Default()
 	}
-	return c.logger.With(c.attributes...)
+	logger := c.logger.With(c.attributes...)
+	if trace := traceID(ctx); trace != "" {
+		logger = logger.With("trace", trace)
+	}
+	return logger
 }
 
 // EgressOf returns what the context of a call, or of [Configure], may reach; it is for plugins that dial by themselves. Anywhere else it

@@ -58,8 +58,9 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 	}
 	result := and(core.Result{Log: log}, follow(attempt, w.event))
 	if attempt.Outcome != core.Delivered && attempt.Due.IsZero() {
-		e.log.Warn("delivery is dead", "delivery", core.DeliveryIDOf(w.event.ID, w.subscriber.ID), "webhook", w.event.Name,
-			"subscriber", w.subscriber.ID, "attempt", attempt.Number, "reason", attempt.Reason)
+		delivery := core.DeliveryIDOf(w.event.ID, w.subscriber.ID)
+		e.log.Warn("delivery is dead", "delivery", delivery, "webhook", w.event.Name, "subscriber", w.subscriber.ID, "attempt", attempt.Number,
+			"trace", core.TraceOf(w.event.ID, delivery, attempt.Number).ID(), "reason", attempt.Reason)
 	}
 	f.land(result, nil)
 }
@@ -108,9 +109,11 @@ func (e *Engine) attempt(ctx context.Context, w work) (core.Attempt, core.Answer
 // notify calls the resolver, where the payload is to be fresh, and the notifier. What they fail at becomes an answer, unless it is no
 // fault of the delivery.
 func (e *Engine) notify(ctx context.Context, w work) (core.Answer, error) {
+	delivery := core.DeliveryIDOf(w.event.ID, w.subscriber.ID)
+	trace := core.TraceOf(w.event.ID, delivery, w.number)
 	payload := w.payload
 	if !w.resolve.IsZero() {
-		fresh, err := e.resolve(ctx, w.resolve, w.event)
+		fresh, err := e.resolve(ctx, w.resolve, w.event, trace)
 		if err != nil {
 			return answerOf(ctx, err, fmt.Sprintf("resolving %s again", w.resolve))
 		}
@@ -123,8 +126,7 @@ func (e *Engine) notify(ctx context.Context, w work) (core.Answer, error) {
 		envelope = e.config.Envelope
 	}
 	answer, err := e.config.Plugins.Notify(calling, core.Notification{
-		Delivery: core.DeliveryIDOf(w.event.ID, w.subscriber.ID), Attempt: w.number, Event: w.event, Payload: payload,
-		Subscriber: w.subscriber, Envelope: envelope,
+		Delivery: delivery, Attempt: w.number, Event: w.event, Payload: payload, Subscriber: w.subscriber, Envelope: envelope, Trace: trace,
 	})
 	if err != nil {
 		return answerOf(ctx, err, "notifier "+w.subscriber.Notifier)
@@ -133,7 +135,7 @@ func (e *Engine) notify(ctx context.Context, w work) (core.Answer, error) {
 }
 
 // resolve fetches the payload of event from its service. Its errors are those of [Plugins].
-func (e *Engine) resolve(ctx context.Context, service core.Service, event core.Event) ([]byte, error) {
+func (e *Engine) resolve(ctx context.Context, service core.Service, event core.Event, trace core.Trace) ([]byte, error) {
 	if !e.services.enter(service, false) {
 		return nil, e.services.full(service, fmt.Sprintf("%s has %d calls under way already", service, resolverShare))
 	}
@@ -141,7 +143,7 @@ func (e *Engine) resolve(ctx context.Context, service core.Service, event core.E
 	defer func() { e.services.leave(service, experience{took: time.Since(started)}) }()
 	calling, cancel := context.WithTimeout(ctx, e.config.ResolveTimeout)
 	defer cancel()
-	payload, err := e.config.Plugins.Resolve(calling, core.Resolution{Service: service, Arguments: event.Arguments, Event: event.ID})
+	payload, err := e.config.Plugins.Resolve(calling, core.Resolution{Service: service, Arguments: event.Arguments, Event: event.ID, Trace: trace})
 	if err != nil {
 		return nil, err
 	}

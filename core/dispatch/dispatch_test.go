@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/retry"
 )
 
 func TestADeliveryThatSucceedsAtOnceCostsOneMessage(t *testing.T) {
@@ -143,6 +144,12 @@ func TestRetryAfterIsHonouredUpToAnHour(t *testing.T) {
 }
 
 func TestWhatANotifierPutsOffCostsNoAttemptAndIsNoFaultOfTheReceiver(t *testing.T) {
+	for name, schedule := range map[string]retry.Schedule{"five retries": retry.Default(), "none": {}} {
+		t.Run(name, func(t *testing.T) { whatANotifierPutsOffCostsNoAttempt(t, schedule) })
+	}
+}
+
+func whatANotifierPutsOffCostsNoAttempt(t *testing.T, schedule retry.Schedule) {
 	synctest.Test(t, func(t *testing.T) {
 		const events, every = 100, time.Minute // far longer than the schedule
 		m := newMemory(subscriber(1, "stock.changed"))
@@ -161,7 +168,7 @@ func TestWhatANotifierPutsOffCostsNoAttemptAndIsNoFaultOfTheReceiver(t *testing.
 				return core.Answer{Outcome: core.Retry, Reason: "not its turn", RetryAfter: min(wait, 10*time.Minute)}, nil
 			}
 			return delivered()
-		}}, func(c *Config) { c.LaneConcurrency = 64 })
+		}}, func(c *Config) { c.LaneConcurrency, c.Retry = 64, schedule })
 		for n := range events {
 			publish(t, m, core.EventID(fmt.Sprintf("evt_%d", n)), "stock.changed")
 		}

@@ -17,8 +17,9 @@ func settle(a *core.Attempt, schedule retry.Schedule, retryAfter time.Duration) 
 	if a.Outcome != core.Retry {
 		return
 	}
-	delay, ok := schedule.Delay(max(1, a.Number-a.First+1))
-	if !ok {
+	spent := a.Number - a.First + 1 // of the budget; 0: this attempt cost nothing, and neither did those before
+	delay, ok := schedule.Delay(max(1, spent))
+	if !ok && spent > 0 {
 		return
 	}
 	delay = max(delay, min(retryAfter, maxRetryAfter))

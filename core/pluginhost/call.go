@@ -29,7 +29,7 @@ func (h *Host) Resolve(ctx context.Context, r core.Resolution) ([]byte, error) {
 	}
 	request := resolutionOf(r)
 	var payload []byte
-	err := service.by.send(ctx, string(r.Event)+" "+r.Service.String(), func(ctx context.Context, p process) (err error) {
+	err := service.by.send(sdk.WithTraceparent(ctx, string(r.Trace)), string(r.Event)+" "+r.Service.String(), func(ctx context.Context, p process) (err error) {
 		payload, err = p.Resolve(ctx, request)
 		if errors.As(err, new(*host.PluginError)) && !offers(p.Description(), r.Service) {
 			return errReplaced
@@ -67,7 +67,7 @@ func (h *Host) Notify(ctx context.Context, n core.Notification) (core.Answer, er
 	}
 	request := deliveryOf(n)
 	var outcome sdk.Outcome
-	err := notifier.by.send(ctx, request.ID, func(ctx context.Context, p process) (err error) {
+	err := notifier.by.send(sdk.WithTraceparent(ctx, string(n.Trace)), request.ID, func(ctx context.Context, p process) (err error) {
 		outcome, err = p.Notify(ctx, request)
 		return err
 	})

@@ -15,9 +15,9 @@ import (
 // Whoever adds a field to one of these decides in convert.go whether it crosses, and then counts it here.
 func TestEveryFieldIsThoughtOf(t *testing.T) {
 	for value, want := range map[any]int{
-		reflect.TypeFor[core.Resolution]():   3,  // all cross
+		reflect.TypeFor[core.Resolution]():   4,  // all cross, Trace in the context
 		reflect.TypeFor[host.Resolution]():   4,  // all are set
-		reflect.TypeFor[core.Notification](): 6,  // all cross
+		reflect.TypeFor[core.Notification](): 7,  // all cross, Trace in the context
 		reflect.TypeFor[core.Event]():        4,  // Arguments stay: the payload is there
 		reflect.TypeFor[core.Subscriber]():   13, // ID, URL, Token, Earlier and Settings cross
 		reflect.TypeFor[sdk.Delivery]():      12, // all are set

@@ -202,6 +202,7 @@ func to(notifier, delivery string) core.Notification {
 		Delivery: core.DeliveryID(delivery), Attempt: 1, Envelope: core.EnvelopeRaw,
 		Event:      core.Event{ID: "evt_1", Name: "a.b", Arguments: json.RawMessage("{}")},
 		Subscriber: core.Subscriber{ID: 1, Notifier: notifier, URL: "https://example.com/"},
+		Trace:      "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 	}
 }
 

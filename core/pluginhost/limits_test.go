@@ -16,7 +16,6 @@ import (
 
 	"github.com/postrider/postrider/core"
 	"github.com/postrider/postrider/core/pluginhost"
-	"github.com/postrider/postrider/sdk"
 )
 
 func TestWhatMakesAPluginUseMoreMemoryThanItMayIsGivenUpAndTheOthersArrive(t *testing.T) {
@@ -127,8 +126,9 @@ func TestWhatAPluginSaysIsLoggedWithItsNameAndTheDeliveryAndWithoutSecrets(t *te
 	c.Plugins = map[string]json.RawMessage{"web": json.RawMessage(`{"greeting":"hunter2\"!"}`)}
 	c.Secrets = []string{`hunter2"!`}
 	h := start(t, c)
-	const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	a, err := h.Notify(sdk.WithTraceparent(t.Context(), traceparent), notification("web", "dlv_77", `"tell"`))
+	telling := notification("web", "dlv_77", `"tell"`)
+	telling.Trace = core.TraceOf("evt_1", "dlv_77", 1)
+	a, err := h.Notify(t.Context(), telling)
 	if err != nil || a.Reason != "it is [secret]" {
 		t.Errorf("got %+v, %v, want the reason without the secret", a, err)
 	}
@@ -136,7 +136,7 @@ func TestWhatAPluginSaysIsLoggedWithItsNameAndTheDeliveryAndWithoutSecrets(t *te
 		time.Sleep(time.Millisecond) // until both lines have come
 	}
 	said := log.String()
-	for _, want := range []string{"printed [secret]: plugin=web", "logged [secret]: plugin=web delivery=dlv_77", "trace=" + traceparent} {
+	for _, want := range []string{"printed [secret]: plugin=web", "logged [secret]: plugin=web delivery=dlv_77 trace=" + telling.Trace.ID()} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the log lacks %q:\n%s", want, said)
 		}

@@ -31,6 +31,7 @@ export class Poster {
       'content-type': type, 'content-length': Buffer.byteLength(body), 'user-agent': this.userAgent,
       'webhook-id': delivery.delivery_id, 'webhook-attempt': delivery.attempt,
     };
+    if (delivery.traceparent) headers.traceparent = delivery.traceparent; // W3C Trace Context
     try {
       return outcomeOf(await this.post(url, headers, body, signal));
     } catch (error) {

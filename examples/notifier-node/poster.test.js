@@ -38,6 +38,9 @@ test('a receiver gets the payload as it is, in its envelope', async () => {
   assert.equal(got.body, '{"type":"sales.order.created","timestamp":"2026-01-31T09:30:00.000Z","data":{"id":1,"cost":"$&"}}');
   assert.equal(got.headers['webhook-id'], 'dlv_1');
   assert.equal(got.headers['user-agent'], 'my shop');
+  assert.equal(got.headers.traceparent, undefined);
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  assert.equal((await posted(200, { traceparent })).got.headers.traceparent, traceparent);
   assert.equal((await posted(200, { envelope: 'raw' })).got.body, '{"id":1,"cost":"$&"}');
   assert.equal(JSON.parse((await posted(200, { envelope: 'cloudevents' })).got.body).specversion, '1.0');
 });

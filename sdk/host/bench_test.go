@@ -59,11 +59,12 @@ var benchDelivery = sdk.Delivery{
 func notifyAll(t testing.TB, p *host.Process, n, callers int) {
 	var left atomic.Int64
 	left.Store(int64(n))
+	ctx := sdk.WithTraceparent(t.Context(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	var group sync.WaitGroup
 	for range callers {
 		group.Go(func() {
 			for left.Add(-1) >= 0 {
-				if _, err := p.Notify(t.Context(), benchDelivery); err != nil {
+				if _, err := p.Notify(ctx, benchDelivery); err != nil {
 					t.Error(err)
 					return
 				}

@@ -48,6 +48,26 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// builds keeps what a few tests need from being built twice.
+var builds sync.Map
+
+// built returns the binary of a package that only a few tests need: built when the first of them asks.
+func built(t *testing.T, pkg string) string {
+	t.Helper()
+	build, _ := builds.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
+		out := filepath.Join(bin, "more", filepath.Base(pkg))
+		if output, err := exec.Command("go", "build", "-o", out, "github.com/postrider/postrider/"+pkg).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w\n%s", pkg, err, output)
+		}
+		return out, nil
+	}))
+	out, err := build.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // patience is how long anything that should happen soon may take on a busy machine.
 const patience = 60 * time.Second
 

@@ -66,9 +66,10 @@ func TestSendingAllocatesNoMoreThanItsBudget(t *testing.T) {
 	sender, always := newSender(t, Config{UserAgent: "Postrider/1.0.0"}, "127.0.0.1"), rule(t, Success{})
 	m := message(server.URL)
 	m.Body = payload
+	ctx := sdk.WithTraceparent(t.Context(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	allocations.Guard(t, "post: a POST", func(n int) {
 		for range n {
-			if outcome := sender.Send(t.Context(), m, always); outcome.Status != sdk.StatusDelivered {
+			if outcome := sender.Send(ctx, m, always); outcome.Status != sdk.StatusDelivered {
 				t.Fatalf("got %+v", outcome)
 			}
 		}

@@ -37,20 +37,25 @@ func MessageOf(d sdk.Delivery) (Message, error) {
 	}, nil
 }
 
-// header returns the header as net/http wants it: canonical names. The values share one array, since this runs for every attempt.
-func (m Message) header(userAgent string) map[string][]string {
-	values := make([]string, 5, 5+len(m.Header))
+// header returns the header as net/http wants it: canonical names. The values share one array, since this runs for every attempt. traceparent is
+// that of W3C Trace Context; "": none.
+func (m Message) header(userAgent, traceparent string) map[string][]string {
+	values := make([]string, 5, 6+len(m.Header))
 	values[0] = userAgent
 	values[1] = m.ContentType
 	values[2] = m.ID
 	values[3] = strconv.FormatInt(m.Time.Unix(), 10)
 	values[4] = strconv.Itoa(m.Attempt)
-	header := make(map[string][]string, 5+len(m.Header))
+	header := make(map[string][]string, 6+len(m.Header))
 	header["User-Agent"] = values[0:1:1]
 	header["Content-Type"] = values[1:2:2]
 	header["Webhook-Id"] = values[2:3:3]
 	header["Webhook-Timestamp"] = values[3:4:4]
 	header["Webhook-Attempt"] = values[4:5:5]
+	if traceparent != "" {
+		values = append(values, traceparent)
+		header["Traceparent"] = values[5:6:6]
+	}
 	for _, field := range m.Header {
 		n := len(values)
 		values = append(values, field.Value)

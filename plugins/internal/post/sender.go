@@ -95,7 +95,7 @@ func (s *Sender) Send(ctx context.Context, m Message, rule *Rule) sdk.Outcome {
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        m.header(s.userAgent),
+		Header:        m.header(s.userAgent, sdk.Traceparent(ctx)),
 		Body:          io.NopCloser(bytes.NewReader(m.Body)),
 		ContentLength: int64(len(m.Body)),
 		// With GetBody, the transport moves a request over to another connection if this one turns out closed before a byte was

@@ -66,7 +66,8 @@ func TestAReceiverSeesOnePOSTWithItsNames(t *testing.T) {
 	m := message(server.URL + "/orders?shop=1")
 	m.Header = []Field{{"Webhook-Signature", "v1,abc"}}
 
-	outcome := newSender(t, Config{UserAgent: "Postrider/1.2.3"}, "127.0.0.1").Send(t.Context(), m, rule(t, Success{}))
+	outcome := newSender(t, Config{UserAgent: "Postrider/1.2.3"}, "127.0.0.1").Send(
+		sdk.WithTraceparent(t.Context(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), m, rule(t, Success{}))
 
 	want := sdk.Outcome{Status: sdk.StatusDelivered, Code: 200, Excerpt: "thanks"}
 	if outcome != want {
@@ -77,6 +78,7 @@ func TestAReceiverSeesOnePOSTWithItsNames(t *testing.T) {
 		t.Errorf("got %s of %q with Content-Length %d", r.method, r.body, r.length)
 	}
 	for name, want := range map[string]string{
+		"Traceparent":  "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 		"Content-Type": "application/json", "User-Agent": "Postrider/1.2.3", "Webhook-Id": "dlv_1",
 		"Webhook-Timestamp": "1700000000", "Webhook-Attempt": "2", "Webhook-Signature": "v1,abc", "Accept-Encoding": "",
 	} {

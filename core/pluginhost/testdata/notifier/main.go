@@ -49,7 +49,7 @@ func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 		return sdk.Outcome{}, grow(ctx)
 	case "tell":
 		fmt.Println("printed", greeting)
-		sdk.Logger(ctx).Info("logged "+greeting, "trace", sdk.Traceparent(ctx))
+		sdk.Logger(ctx).Info("logged " + greeting)
 		return sdk.Retry("it is " + greeting), nil
 	case "panic":
 		panic("as told")

@@ -28,12 +28,14 @@ type sizeOf struct {
 
 func size(_ context.Context, s sizeOf) (string, error) { return strings.Repeat("x", s.Bytes), nil }
 
-func notify(_ context.Context, d sdk.Delivery) (sdk.Outcome, error) {
+func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 	var payload struct{ Do string }
 	if json.Unmarshal(d.Payload, &payload) != nil { // one of the resolver's
 		return sdk.Delivered(), nil
 	}
 	switch payload.Do {
+	case "say":
+		sdk.Logger(ctx).Info("as told")
 	case "crash":
 		os.Exit(3)
 	case "noise":

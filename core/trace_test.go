@@ -1,0 +1,51 @@
+package core_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/postrider/postrider/core"
+)
+
+func TestAllAttemptsOfAnEventAreOneTraceAndEachASpanOfItsOwn(t *testing.T) {
+	form := regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-01$`) // https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+	spans := map[core.Trace]bool{}
+	var id string
+	for _, delivery := range []core.DeliveryID{"", "dlv_1", "dlv_2"} {
+		for attempt := 1; attempt <= 12; attempt++ {
+			trace := core.TraceOf("evt_1", delivery, attempt)
+			if !form.MatchString(string(trace)) || spans[trace] {
+				t.Errorf("attempt %d of %q has the trace context %s", attempt, delivery, trace)
+			}
+			spans[trace] = true
+			if id == "" {
+				id = trace.ID()
+			}
+			if trace.ID() != id || !strings.HasPrefix(string(trace), "00-"+id+"-") {
+				t.Errorf("attempt %d of %q is of trace %s, want %s", attempt, delivery, trace.ID(), id)
+			}
+		}
+	}
+	if other := core.TraceOf("evt_2", "dlv_1", 1).ID(); other == id {
+		t.Errorf("two events share the trace %s", other)
+	}
+	if core.TraceOf("evt_1", "dlv_1", 12) == core.TraceOf("evt_1", "dlv_11", 2) {
+		t.Error("two attempts share a span")
+	}
+	if none := core.Trace("").ID(); none != "" {
+		t.Errorf("no trace context has the id %q", none)
+	}
+}
+
+// What an attempt's trace is must outlive restarts and upgrades: deliveries wait for days.
+func TestTracesStayWhatTheyAre(t *testing.T) {
+	for got, want := range map[core.Trace]core.Trace{
+		core.TraceOf("evt_01KG9ZABCDEFGHJKMNPQRSTVWX", "dlv_01KG9ZABCDEFGHJKMNPQRSTVWX", 3): "00-0b83329c01224a0ad795b9674e353991-9385808973e0638c-01",
+		core.TraceOf("order-1-created", "", 1):                                              "00-02bc4c30ba8438a1829ca8595997ab79-2e2e59c86b4f227d-01",
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
