@@ -59,7 +59,7 @@ func Report(t testing.TB, r Row) {
 func (r Row) cells() []string {
 	recovery := figure(NotMeasured)
 	if r.Recovery >= 0 {
-		recovery = r.Recovery.Round(10 * time.Millisecond).String()
+		recovery = r.Recovery.Round(time.Millisecond).String()
 	}
 	bound := r.Bound
 	if r.Duplicated < 0 {
