@@ -29,7 +29,7 @@ func TestNothingIsLostWhenBrokerAndDaemonAreKilledInTurn(t *testing.T) {
 	defer p.run(t)()
 	wait := s.run(t)
 
-	var faults []fault
+	var faults []setback
 	var killed []kill
 	for k := range 2 * kills {
 		due := int64(s.total) * int64(k+1) / int64(2*kills+1)
@@ -39,13 +39,13 @@ func TestNothingIsLostWhenBrokerAndDaemonAreKilledInTurn(t *testing.T) {
 			b.Kill()
 			killed = append(killed, kill{false, time.Now()})
 			b.Restart(t) // the daemon goes on with what it has in hand
-			faults = append(faults, fault{killed[k].at, time.Now()})
+			faults = append(faults, setback{killed[k].at, time.Now()})
 			eventually(t, "the daemon is ready again", func() bool { d.mustRun(); status, _ := d.ready(); return status == http.StatusOK })
 		} else {
 			d.kill()
 			o.crashed()
 			killed = append(killed, kill{true, time.Now()})
-			faults = append(faults, fault{killed[k].at, killed[k].at})
+			faults = append(faults, setback{killed[k].at, killed[k].at})
 			d = in.serve()
 			p.target.Store(d)
 		}
@@ -166,7 +166,7 @@ func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
 	const part = 300
 	want := 0 // events accepted so far
 	o := newOracle()
-	var ended []fault
+	var ended []setback
 	for _, fault := range []struct {
 		name       string
 		says       string // what /readyz has a word on
@@ -225,7 +225,7 @@ func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
 			}
 			fault.end()
 			now := time.Now()
-			ended = append(ended, fault{now, now})
+			ended = append(ended, setback{now, now})
 			eventually(t, "the daemon is ready again, by itself", func() bool { d.mustRun(); status, _ := d.ready(); return status == http.StatusOK })
 			t.Logf("ready again after %s", time.Since(now).Round(time.Millisecond))
 			eventually(t, "what was refused is accepted", func() bool { status, _ := d.call("POST", "/v1/events", publication(probe)); return status == 202 })

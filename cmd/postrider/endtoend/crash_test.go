@@ -96,7 +96,7 @@ func TestNothingIsLostWhenTheDaemonIsKilled(t *testing.T) {
 	row := b.oracle.audit(t, d, r)
 	row.Faults = "daemon killed " + plural(kills, "time")
 	row.Bound = b.oracle.bound(r.all())
-	row.Recovery = recovery(r.all(), b.oracle.faults()...)
+	row.Recovery = recovery(r.all(), b.oracle.setbacks()...)
 	chaos.Report(t, row)
 	d.stopAtRest()
 }
@@ -122,7 +122,7 @@ func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
 		}
 		return pid
 	}
-	var killed []fault
+	var killed []setback
 	victim := 0
 	for k := range kills {
 		due := int64(b.total) * int64(k+1) / int64(kills+1)
@@ -134,7 +134,7 @@ func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := time.Now()
-		killed = append(killed, fault{now, now})
+		killed = append(killed, setback{now, now})
 	}
 	wait()
 	row := b.oracle.audit(t, d, r)

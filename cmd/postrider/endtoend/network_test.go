@@ -39,7 +39,7 @@ func TestNothingIsLostOnANetworkThatFails(t *testing.T) {
 	}
 	const part = 250
 	o := newOracle()
-	var ended []fault
+	var ended []setback
 	for n, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			proxy.Set(f.fault)
@@ -52,7 +52,7 @@ func TestNothingIsLostOnANetworkThatFails(t *testing.T) {
 			eventually(t, "attempts fail", failed)
 			proxy.Set(faultproxy.Fault{})
 			now := time.Now()
-			ended = append(ended, fault{now, now})
+			ended = append(ended, setback{now, now})
 			if missing := o.arrived(t, d, r); len(missing) > 0 {
 				t.Errorf("%d events do not arrive though the network is well again", len(missing))
 			}
@@ -103,7 +103,7 @@ func TestNothingIsLostWhileNamesCannotBeResolved(t *testing.T) {
 	began := time.Now()
 	row := b.oracle.audit(t, d, r)
 	row.Faults, row.Burnt = "the receiver's name can't be resolved, then it can", chaos.NotMeasured
-	row.Recovery = recovery(r.all(), fault{began, began})
+	row.Recovery = recovery(r.all(), setback{began, began})
 	chaos.Report(t, row)
 	d.stopAtRest()
 }

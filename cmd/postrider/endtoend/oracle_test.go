@@ -70,11 +70,11 @@ func since(receipts []received, at time.Time) int {
 	return len(receipts) - sort.Search(len(receipts), func(i int) bool { return receipts[i].At.After(at) })
 }
 
-// fault is when something went wrong, and from when on a receipt shows that work goes on: not one of what was on its way.
-type fault struct{ began, shown time.Time }
+// setback is when something went wrong, and from when on a receipt shows that work goes on: not one of what was on its way.
+type setback struct{ began, shown time.Time }
 
-// recovery is the longest time from the beginning of a fault until work went on.
-func recovery(receipts []received, faults ...fault) time.Duration {
+// recovery is the longest time from the beginning of one until work went on.
+func recovery(receipts []received, faults ...setback) time.Duration {
 	longest := time.Duration(chaos.NotMeasured)
 	for _, f := range faults {
 		if n := since(receipts, f.shown); n > 0 {
@@ -84,10 +84,10 @@ func recovery(receipts []received, faults ...fault) time.Duration {
 	return longest
 }
 
-// faults are the crashes: nothing comes from a daemon that is gone.
-func (o *oracle) faults() (all []fault) {
+// setbacks are the crashes: nothing comes from a daemon that is gone.
+func (o *oracle) setbacks() (all []setback) {
 	for _, c := range o.crashes {
-		all = append(all, fault{c.at, c.at})
+		all = append(all, setback{c.at, c.at})
 	}
 	return all
 }

@@ -88,7 +88,7 @@ func TestNothingIsLostWhenThePowerFails(t *testing.T) {
 	row := b.oracle.audit(t, d, r)
 	row.Faults = plural(cuts, "power cut") + " under the daemon's data directory, unsynced sectors lost or torn"
 	row.Bound = b.oracle.bound(r.all())
-	row.Recovery = recovery(r.all(), b.oracle.faults()...)
+	row.Recovery = recovery(r.all(), b.oracle.setbacks()...)
 	chaos.Report(t, row)
 	d.stopAtRest()
 }
@@ -123,7 +123,7 @@ func TestADaemonWhoseDiskFailsToSyncEndsAndHasAcknowledgedNothingOnHope(t *testi
 	row := b.oracle.audit(t, d, r)
 	row.Faults = "fsync of the database fails with EIO"
 	row.Bound = b.oracle.bound(r.all())
-	row.Recovery = recovery(r.all(), b.oracle.faults()...)
+	row.Recovery = recovery(r.all(), b.oracle.setbacks()...)
 	chaos.Report(t, row)
 	d.stopAtRest()
 }
