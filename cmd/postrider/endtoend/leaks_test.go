@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
 // descriptorSlack is how many more files a daemon at rest may have open than it had when it was ready: kept connections, to a broker and to those who asked.
@@ -59,11 +60,14 @@ func (in *installation) plugins() (pids []int) {
 	return pids
 }
 
-// leavesNoPlugins fails the test where plugins go on without a daemon.
+// leavesNoPlugins fails the test where plugins go on without a daemon, and ends them.
 func (in *installation) leavesNoPlugins() {
 	in.t.Helper()
 	var left []int
 	if !within(patience, func() bool { left = in.plugins(); return len(left) == 0 }) {
 		in.t.Errorf("the daemon has ended, and its plugins go on: processes %v", left)
+		for _, pid := range left {
+			syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it may have ended meanwhile
+		}
 	}
 }
