@@ -44,7 +44,7 @@ func (d *disk) mount() mounted {
 	d.t.Helper()
 	f, err := faultfs.Mount(d.real, d.point)
 	if errors.Is(err, os.ErrPermission) {
-		d.t.Skip(err)
+		chaos.Missing(d.t, err)
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -99,12 +99,12 @@ func (m mounted) run() (failures []string) {
 	return failures
 }
 
-// wantKept checks that the file is sound and has everything that was acknowledged.
-func (d *disk) wantKept() {
+// lost checks that the file is sound, and counts what was acknowledged and is not in it.
+func (d *disk) lost() (n int) {
 	d.t.Helper()
 	path := filepath.Join(d.real, "postrider.db")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && len(d.acknowledged) == 0 {
-		return // the power failed before there was a file
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return len(d.acknowledged) // where the power failed before there was a file, nothing is
 	}
 	if err := inspected(d.t, path); err != nil {
 		d.t.Fatalf("the file: %v", err)
@@ -116,9 +116,12 @@ func (d *disk) wantKept() {
 	defer db.Close()
 	for id := range d.acknowledged {
 		if _, err := db.Event(d.t.Context(), id); err != nil {
-			d.t.Fatalf("event %s was acknowledged and is lost: %v", id, err)
+			if n++; n <= 5 {
+				d.t.Errorf("event %s was acknowledged and is lost: %v", id, err)
+			}
 		}
 	}
+	return n
 }
 
 func TestNothingAcknowledgedIsLostWhenThePowerFails(t *testing.T) {
@@ -133,6 +136,7 @@ func TestNothingAcknowledgedIsLostWhenThePowerFails(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
+	lost := 0
 	for range cuts {
 		m := d.mount()
 		m.CutAfter(random.IntN(600))
@@ -141,9 +145,12 @@ func TestNothingAcknowledgedIsLostWhenThePowerFails(t *testing.T) {
 		if err := m.Lose(random); err != nil {
 			t.Fatal(err)
 		}
-		d.wantKept()
+		lost = max(lost, d.lost())
 	}
-	chaos.Report(t, chaos.Row{Faults: fmt.Sprintf("%d power cuts under the database alone", cuts), Accepted: len(d.acknowledged), Burnt: -1})
+	chaos.Report(t, chaos.Row{ // nobody receives anything here
+		Faults: fmt.Sprintf("%d power cuts under the database alone", cuts), Accepted: len(d.acknowledged), Lost: lost,
+		Duplicated: chaos.NotMeasured, Burnt: chaos.NotMeasured, Recovery: chaos.NotMeasured,
+	})
 }
 
 func TestAFailingSyncEndsTheProcessWithNothingAcknowledgedOnHope(t *testing.T) {
@@ -161,5 +168,7 @@ func TestAFailingSyncEndsTheProcessWithNothingAcknowledgedOnHope(t *testing.T) {
 	if len(d.acknowledged) == 0 {
 		t.Error("nothing was acknowledged before the syncs failed: the test shows nothing")
 	}
-	d.wantKept()
+	if lost := d.lost(); lost > 0 {
+		t.Errorf("%d of %d acknowledged events are lost", lost, len(d.acknowledged))
+	}
 }

@@ -13,7 +13,7 @@ func TestABackupMadeUnderLoadIsRestoredWithEverythingAcceptedBefore(t *testing.T
 	d := in.serve()
 	slow := receive(t, always(503)) // nothing is delivered before the backup
 	id := d.subscribe("stock.item.changed", slow.URL)
-	b := &burst{total: 2000}
+	b := &burst{oracle: newOracle(), total: 2000}
 	b.target.Store(d)
 	wait := b.run(t)
 	eventually(t, "a part of the burst is accepted", func() bool { return b.accepted.Load() > 500 })

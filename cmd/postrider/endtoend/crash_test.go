@@ -30,6 +30,7 @@ func setting(t *testing.T, name string, short int) int {
 
 // burst publishes events from 32 publishers until all are accepted. A publisher that gets no 202 repeats the same event, as the id lets it.
 type burst struct {
+	oracle   *oracle
 	total    int
 	first    int // how many events came before these
 	accepted atomic.Int64
@@ -46,11 +47,13 @@ func (b *burst) run(t *testing.T) (wait func()) {
 				if n > int64(b.total) {
 					return
 				}
-				n += int64(b.first)
-				body := fmt.Sprintf(`{"id":"burst-%d","event":"stock.item.changed","arguments":{"n":%d}}`, n, n)
+				id := fmt.Sprintf("burst-%d", n+int64(b.first))
 				for t.Context().Err() == nil {
-					status, answer, err := b.target.Load().try("POST", "/v1/events", strings.NewReader(body))
+					sent := time.Now()
+					status, answer, err := b.target.Load().try("POST", "/v1/events", strings.NewReader(publication(id)))
 					if err == nil && status == 202 {
+						b.oracle.accept(id)
+						b.oracle.wrote(sent)
 						b.accepted.Add(1)
 						break
 					}
@@ -66,44 +69,41 @@ func (b *burst) run(t *testing.T) (wait func()) {
 	return publishers.Wait
 }
 
-// inFlight bounds the duplicates of one kill: the attempts under way in the one lane (64), and those that have landed but are not committed yet.
-const inFlight = 512
+// publication is an event as it is published over HTTP, which carries its id in its arguments, too.
+func publication(id string) string {
+	return fmt.Sprintf(`{"id":%q,"event":"stock.item.changed","arguments":{"id":%[1]q}}`, id)
+}
 
 func TestNothingIsLostWhenTheDaemonIsKilled(t *testing.T) {
 	kills := setting(t, "POSTRIDER_KILLS", 3)
-	b := &burst{total: setting(t, "POSTRIDER_EVENTS", 4000)}
+	b := &burst{oracle: newOracle(), total: setting(t, "POSTRIDER_EVENTS", 4000)}
 	in := install(t)
 	d := in.serve()
 	r := receive(t, always(200))
 	d.subscribe("stock.item.changed", r.URL)
 	b.target.Store(d)
 	wait := b.run(t)
-	var recovery time.Duration
 	for k := range kills {
 		due := int64(b.total) * int64(k+1) / int64(kills+1)
 		eventually(t, "the burst has come that far", func() bool { return b.accepted.Load() >= due })
 		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // anywhere in what it does
 		d.kill()
-		began := time.Now()
+		b.oracle.crashed()
 		d = in.serve()
-		recovery = max(recovery, time.Since(began))
 		b.target.Store(d)
 	}
 	wait()
-	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= b.total })
-	deliveries, duplicates := r.counts()
-	chaos.Report(t, chaos.Row{
-		Faults: "daemon killed " + plural(kills, "time"), Accepted: b.total, Lost: b.total - deliveries, Duplicated: duplicates, Burnt: -1, Recovery: recovery,
-	})
-	if duplicates > kills*inFlight {
-		t.Errorf("%d duplicates, more than the %d that can be in flight at each of %d kills", duplicates, inFlight, kills)
-	}
-	d.stop()
+	row := b.oracle.audit(t, d, r)
+	row.Faults = "daemon killed " + plural(kills, "time")
+	row.Bound = b.oracle.bound(r.all())
+	row.Recovery = recovery(r.all(), b.oracle.setbacks()...)
+	chaos.Report(t, row)
+	d.stopAtRest()
 }
 
 func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
 	kills := setting(t, "POSTRIDER_KILLS", 3)
-	b := &burst{total: setting(t, "POSTRIDER_EVENTS", 4000)}
+	b := &burst{oracle: newOracle(), total: setting(t, "POSTRIDER_EVENTS", 4000)}
 	in := install(t)
 	d := in.serve()
 	r := receive(t, always(200))
@@ -122,6 +122,7 @@ func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
 		}
 		return pid
 	}
+	var killed []setback
 	victim := 0
 	for k := range kills {
 		due := int64(b.total) * int64(k+1) / int64(kills+1)
@@ -132,21 +133,17 @@ func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
 		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
+		now := time.Now()
+		killed = append(killed, setback{now, now})
 	}
 	wait()
-	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= b.total })
-	deliveries, duplicates := r.counts()
-	burnt := 0
-	for _, one := range r.all() {
-		if one.Attempt != "1" {
-			burnt++
-		}
+	row := b.oracle.audit(t, d, r)
+	row.Faults = "notifier killed " + plural(kills, "time")
+	row.Bound = kills * lanePlaces // what it had in hand
+	row.Recovery = recovery(r.all(), killed...)
+	chaos.Report(t, row)
+	if row.Burnt != 0 {
+		t.Errorf("%d attempts burnt", row.Burnt)
 	}
-	chaos.Report(t, chaos.Row{
-		Faults: "notifier killed " + plural(kills, "time"), Accepted: b.total, Lost: b.total - deliveries, Duplicated: duplicates, Burnt: burnt,
-	})
-	if burnt != 0 {
-		t.Errorf("%d attempts burnt", burnt)
-	}
-	d.stop()
+	d.stopAtRest()
 }

@@ -80,13 +80,20 @@ func eventually(t *testing.T, what string, condition func() bool) {
 // waitFor is eventually for what takes longer.
 func waitFor(t *testing.T, patience time.Duration, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !condition() {
+	if !within(patience, condition) {
+		t.Fatalf("waited %s in vain until %s", patience, what)
+	}
+}
+
+// within waits until condition holds, and reports whether it did in time.
+func within(patience time.Duration, condition func() bool) bool {
+	for deadline := time.Now().Add(patience); !condition(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain until %s", patience, what)
+			return false
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	return true
 }
 
 // installation is a directory as an operator has it: configuration, definitions, data.
@@ -193,6 +200,8 @@ type daemon struct {
 	ended chan error
 	url   string
 	token string
+
+	before int // its open files when it was ready; 0: not known
 }
 
 // serve starts the daemon and waits until it is ready.
@@ -204,6 +213,7 @@ func (in *installation) serve() *daemon {
 		status, _ := d.ready()
 		return status == http.StatusOK
 	})
+	d.before = d.descriptors()
 	return d
 }
 
@@ -283,6 +293,7 @@ func (d *daemon) stop() {
 			d.in.t.Errorf("the daemon ended with %v\n%s", err, d.in.log.tail(4000))
 		}
 		d.ended <- err
+		d.in.leavesNoPlugins()
 	case <-time.After(patience):
 		d.in.t.Fatal("the daemon does not stop")
 	}
@@ -357,6 +368,7 @@ func get[T any](d *daemon, path string) T {
 // received is one request that a receiver got.
 type received struct {
 	ID      string
+	Event   string // the id in its payload, if there is one
 	Attempt string
 	At      time.Time
 	Body    []byte
@@ -367,22 +379,29 @@ type received struct {
 type receiver struct {
 	*httptest.Server
 	mu   sync.Mutex
-	got  []received
+	list []received // in the order of their times
 	byID map[string]int
+	took map[string]bool // by event: answered with success
 }
 
 // receive starts a receiver; answer is called with the request's place in line, from 1, and returns the status.
 func receive(t *testing.T, answer func(n int, r received) int) *receiver {
-	r := &receiver{byID: map[string]int{}}
+	r := &receiver{byID: map[string]int{}, took: map[string]bool{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body, _ := io.ReadAll(q.Body)
-		one := received{q.Header.Get("webhook-id"), q.Header.Get("webhook-attempt"), time.Now(), body, q.Header}
+		one := received{q.Header.Get("webhook-id"), eventIn(body), q.Header.Get("webhook-attempt"), time.Time{}, body, q.Header}
 		r.mu.Lock()
-		r.got = append(r.got, one)
+		one.At = time.Now()
+		r.list = append(r.list, one)
 		r.byID[one.ID]++
-		n := len(r.got)
+		n := len(r.list)
 		r.mu.Unlock()
 		status := answer(n, one)
+		if status/100 == 2 {
+			r.mu.Lock()
+			r.took[one.Event] = true
+			r.mu.Unlock()
+		}
 		w.WriteHeader(status)
 		fmt.Fprintf(w, "answer %d", n)
 	}))
@@ -395,14 +414,35 @@ func always(status int) func(int, received) int { return func(int, received) int
 func (r *receiver) all() []received {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]received(nil), r.got...)
+	return append([]received(nil), r.list...)
 }
 
 // counts returns how many deliveries came, and how many requests beyond the first of each.
 func (r *receiver) counts() (deliveries, duplicates int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.byID), len(r.got) - len(r.byID)
+	return len(r.byID), len(r.list) - len(r.byID)
+}
+
+func (r *receiver) got(event string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.took[event]
+}
+
+func (r *receiver) repeats() (duplicated, beyondFirst int) {
+	type try struct{ event, attempt string }
+	seen := map[try]bool{}
+	for _, one := range r.all() {
+		this := try{one.Event, one.Attempt}
+		if seen[this] {
+			duplicated++
+		}
+		if seen[this] = true; one.Attempt != "1" {
+			beyondFirst++
+		}
+	}
+	return duplicated, beyondFirst
 }
 
 type lockedBuffer struct {

@@ -48,6 +48,7 @@ func theReferenceDocumentsExampleWorksLiterally(t *testing.T, queue string) {
 type delivery struct {
 	ID       string
 	State    string
+	Last     *attempt
 	Attempts []attempt
 }
 
@@ -57,6 +58,7 @@ type attempt struct {
 	StatusCode int `json:"status_code"`
 	Excerpt    string
 	Reason     string
+	Due        time.Time
 }
 
 type page[T any] struct{ Items []T }

@@ -17,18 +17,6 @@ import (
 const impatient = "notifiers: {default: {plugin: http, config: {timeout: 1s}}}\n" +
 	"retry: {schedule: exponential, first: 1s, factor: 1, max_retries: 100}"
 
-// firstAttempts counts the receipts that were no retry, and deliveries.
-func (r *receiver) firstAttempts() (receipts, deliveries int) {
-	seen := map[string]bool{}
-	for _, one := range r.all() {
-		if one.Attempt == "1" {
-			receipts++
-		}
-		seen[one.ID] = true
-	}
-	return receipts, len(seen)
-}
-
 func TestNothingIsLostOnANetworkThatFails(t *testing.T) {
 	in := install(t, impatient)
 	d := in.serve()
@@ -49,33 +37,32 @@ func TestNothingIsLostOnANetworkThatFails(t *testing.T) {
 		{"200 bytes/s", faultproxy.Fault{Rate: 200}},
 		{"50 kB/s", faultproxy.Fault{Rate: 50_000}},
 	}
-	b := &burst{total: 250 * len(faults)}
-	b.target.Store(d)
-	var recovery time.Duration
+	const part = 250
+	o := newOracle()
+	var ended []setback
 	for n, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			proxy.Set(f.fault)
-			part := &burst{total: b.total / len(faults), first: n * b.total / len(faults)}
-			part.target.Store(d)
-			part.run(t)() // accepted, whatever the network does
-			b.accepted.Add(part.accepted.Load())
+			b := &burst{oracle: o, total: part, first: n * part}
+			b.target.Store(d)
+			b.run(t)() // accepted, whatever the network does
 			failed := func() bool {
 				return f.fault.Latency > 0 || f.fault.Rate > 10_000 || len(get[page[delivery]](d, "/v1/deliveries?state=scheduled&limit=1").Items) > 0
 			}
 			eventually(t, "attempts fail", failed)
 			proxy.Set(faultproxy.Fault{})
-			began := time.Now()
-			want := part.first + part.total
-			eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= want })
-			recovery = max(recovery, time.Since(began))
+			now := time.Now()
+			ended = append(ended, setback{now, now})
+			if missing := o.arrived(t, d, r); len(missing) > 0 {
+				t.Errorf("%d events do not arrive though the network is well again", len(missing))
+			}
 		})
 	}
-	receipts, deliveries := r.firstAttempts()
-	d.stop()
-	chaos.Report(t, chaos.Row{
-		Faults:   "network to the receiver: delayed, reset, half-open, dripping, slow",
-		Accepted: b.total, Lost: b.total - deliveries, Duplicated: max(0, receipts-deliveries), Burnt: -1, Recovery: recovery,
-	})
+	row := o.audit(t, d, r)
+	row.Faults, row.Burnt = "network to the receiver: delayed, reset, half-open, dripping, slow", chaos.NotMeasured
+	row.Recovery = recovery(r.all(), ended...)
+	chaos.Report(t, row)
+	d.stopAtRest()
 }
 
 func TestNothingIsLostWhileNamesCannotBeResolved(t *testing.T) {
@@ -91,7 +78,7 @@ func TestNothingIsLostWhileNamesCannotBeResolved(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.subscribe("stock.item.changed", "http://shop.internal:"+port)
-	b := &burst{total: 100}
+	b := &burst{oracle: newOracle(), total: 100}
 	b.target.Store(d)
 	b.run(t)()
 	var failed delivery
@@ -114,11 +101,9 @@ func TestNothingIsLostWhileNamesCannotBeResolved(t *testing.T) {
 	}
 	hosts.Close()
 	began := time.Now()
-	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= b.total })
-	deliveries, duplicates := r.counts()
-	d.stop()
-	chaos.Report(t, chaos.Row{
-		Faults: "the receiver's name can't be resolved, then it can", Accepted: b.total, Lost: b.total - deliveries, Duplicated: duplicates, Burnt: -1,
-		Recovery: time.Since(began),
-	})
+	row := b.oracle.audit(t, d, r)
+	row.Faults, row.Burnt = "the receiver's name can't be resolved, then it can", chaos.NotMeasured
+	row.Recovery = recovery(r.all(), setback{began, began})
+	chaos.Report(t, row)
+	d.stopAtRest()
 }

@@ -41,7 +41,7 @@ func (in *onFaultyDisk) mount() {
 	in.t.Helper()
 	f, err := faultfs.Mount(filepath.Join(in.dir, "disk"), filepath.Join(in.dir, "data"))
 	if errors.Is(err, os.ErrPermission) {
-		in.t.Skip(err)
+		chaos.Missing(in.t, err)
 	}
 	if err != nil {
 		in.t.Fatal(err)
@@ -66,10 +66,9 @@ func TestNothingIsLostWhenThePowerFails(t *testing.T) {
 	d := in.serve()
 	r := receive(t, always(200))
 	d.subscribe("stock.item.changed", r.URL)
-	b := &burst{total: 2000 * cuts}
+	b := &burst{oracle: newOracle(), total: 2000 * cuts}
 	b.target.Store(d)
 	wait := b.run(t)
-	var recovery time.Duration
 	for range cuts {
 		before := b.accepted.Load()
 		eventually(t, "the burst goes on", func() bool { return b.accepted.Load() > before+100 || b.accepted.Load() == int64(b.total) })
@@ -80,23 +79,18 @@ func TestNothingIsLostWhenThePowerFails(t *testing.T) {
 			t.Fatal("the daemon writes nothing")
 		}
 		d.kill()
+		b.oracle.crashed()
 		in.remount()
-		began := time.Now()
 		d = in.serve()
-		recovery = max(recovery, time.Since(began))
 		b.target.Store(d)
 	}
 	wait()
-	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= b.total })
-	deliveries, duplicates := r.counts()
-	d.stop()
-	chaos.Report(t, chaos.Row{
-		Faults: plural(cuts, "power cut") + " under the daemon's data directory, unsynced sectors lost or torn", Accepted: b.total,
-		Lost: b.total - deliveries, Duplicated: duplicates, Burnt: -1, Recovery: recovery,
-	})
-	if duplicates > cuts*inFlight {
-		t.Errorf("%d duplicates, more than the %d that can be in flight at each of %d cuts", duplicates, inFlight, cuts)
-	}
+	row := b.oracle.audit(t, d, r)
+	row.Faults = plural(cuts, "power cut") + " under the daemon's data directory, unsynced sectors lost or torn"
+	row.Bound = b.oracle.bound(r.all())
+	row.Recovery = recovery(r.all(), b.oracle.setbacks()...)
+	chaos.Report(t, row)
+	d.stopAtRest()
 }
 
 func TestADaemonWhoseDiskFailsToSyncEndsAndHasAcknowledgedNothingOnHope(t *testing.T) {
@@ -104,7 +98,7 @@ func TestADaemonWhoseDiskFailsToSyncEndsAndHasAcknowledgedNothingOnHope(t *testi
 	d := in.serve()
 	r := receive(t, always(200))
 	d.subscribe("stock.item.changed", r.URL)
-	b := &burst{total: 2000}
+	b := &burst{oracle: newOracle(), total: 2000}
 	b.target.Store(d)
 	wait := b.run(t)
 	eventually(t, "a part of the burst is accepted", func() bool { return b.accepted.Load() > 500 })
@@ -121,16 +115,15 @@ func TestADaemonWhoseDiskFailsToSyncEndsAndHasAcknowledgedNothingOnHope(t *testi
 	if log := in.log.tail(8000); !strings.Contains(log, "nothing is accepted until the daemon is started again") {
 		t.Errorf("the daemon does not say why it ended:\n%s", log)
 	}
+	b.oracle.crashed()
 	in.remount()
-	began := time.Now()
 	d = in.serve()
-	recovery := time.Since(began)
 	b.target.Store(d)
 	wait()
-	eventually(t, "everything accepted has arrived", func() bool { n, _ := r.counts(); return n >= b.total })
-	deliveries, duplicates := r.counts()
-	d.stop()
-	chaos.Report(t, chaos.Row{
-		Faults: "fsync of the database fails with EIO", Accepted: b.total, Lost: b.total - deliveries, Duplicated: duplicates, Burnt: -1, Recovery: recovery,
-	})
+	row := b.oracle.audit(t, d, r)
+	row.Faults = "fsync of the database fails with EIO"
+	row.Bound = b.oracle.bound(r.all())
+	row.Recovery = recovery(r.all(), b.oracle.setbacks()...)
+	chaos.Report(t, row)
+	d.stopAtRest()
 }

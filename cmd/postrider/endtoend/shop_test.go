@@ -14,6 +14,7 @@ import (
 // shop publishes events over AMQP until the broker has confirmed each of them. What is not confirmed is published again under the same message-id, over a
 // new connection where the old one is gone.
 type shop struct {
+	oracle    *oracle
 	url       string
 	total     int
 	prefix    string // of the message-ids
@@ -86,7 +87,7 @@ func (s *shop) batch(ctx context.Context, channel *amqp.Channel, returns <-chan 
 	defer cancel()
 	var confirms []*amqp.DeferredConfirmation
 	for _, n := range batch {
-		body := fmt.Sprintf(`["stock.item.changed","{\"n\":%d}"]`, n)
+		body := fmt.Sprintf(`["stock.item.changed","{\"id\":\"%s\"}"]`, s.messageID(n))
 		confirm, err := channel.PublishWithDeferredConfirm("magento", "webhook.trigger", true, false, amqp.Publishing{
 			MessageId: s.messageID(n), DeliveryMode: amqp.Persistent, Body: []byte(body),
 		})
@@ -114,6 +115,7 @@ func (s *shop) batch(ctx context.Context, channel *amqp.Channel, returns <-chan 
 	}
 	for i, n := range batch {
 		if outcome[i] && !returned[s.messageID(n)] {
+			s.oracle.accept(s.messageID(n))
 			s.confirmed.Add(1)
 		} else {
 			left = append(left, n)

@@ -9,32 +9,37 @@ import (
 	"time"
 )
 
+// NotMeasured is the value of a figure that a suite has no way to know. It is shown as –, and never taken for 0.
+const NotMeasured = -1
+
 // Row is the outcome of one suite. Its figures come from those who published and received, not from the daemon.
 type Row struct {
 	Faults     string        // what was injected, with counts: "daemon killed 10 times"
 	Accepted   int           // events that the publisher was told are accepted
 	Lost       int           // accepted, and neither delivered, dead-lettered nor still scheduled
-	Duplicated int           // receipts beyond the first of a delivery that were no retry of a failed attempt
-	Burnt      int           // attempts that failed through no fault of the receiver; negative: does not apply
-	Recovery   time.Duration // from the end of the last fault until work went on; 0: not measured
+	Duplicated int           // receipts beyond the first of one attempt of one event
+	Bound      int           // how many of those the faults explain
+	Burnt      int           // attempts that failed through no fault of the receiver
+	Recovery   time.Duration // the longest time from a fault until work went on
 }
 
 // TableFile is the environment variable that names the file to which rows are added.
 const TableFile = "POSTRIDER_CHAOS_TABLE"
 
-// Report logs the row, adds it to the table, and fails the test where anything was lost.
+// Report logs the row, adds it to the table, and fails the test where anything was lost, or more is duplicated than the faults explain.
 func Report(t testing.TB, r Row) {
 	t.Helper()
-	burnt, recovery := "–", "–"
-	if r.Burnt >= 0 {
-		burnt = fmt.Sprint(r.Burnt)
+	cells := r.cells()
+	t.Logf("%s: %s events accepted, %s lost, %s duplicated of at most %s, %s attempts burnt, recovered in %s",
+		cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6])
+	if r.Lost != 0 { // who can't say so shows nothing
+		t.Errorf("%s of %d accepted events are lost", figure(r.Lost), r.Accepted)
 	}
-	if r.Recovery > 0 {
-		recovery = r.Recovery.Round(10 * time.Millisecond).String()
+	if r.Duplicated > r.Bound {
+		t.Errorf("%d receipts are duplicates, and the faults explain %d", r.Duplicated, max(0, r.Bound))
 	}
-	t.Logf("%s: %d events accepted, %d lost, %d duplicated, %s attempts burnt, recovered in %s", r.Faults, r.Accepted, r.Lost, r.Duplicated, burnt, recovery)
-	if r.Lost != 0 {
-		t.Errorf("%d of %d accepted events are lost", r.Lost, r.Accepted)
+	if r.Recovery == 0 {
+		t.Error("nothing recovers in no time: the row must say that recovery was not measured")
 	}
 	path := os.Getenv(TableFile)
 	if path == "" {
@@ -45,8 +50,27 @@ func Report(t testing.TB, r Row) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	cells := []string{r.Faults, fmt.Sprint(r.Accepted), fmt.Sprint(r.Lost), fmt.Sprint(r.Duplicated), burnt, recovery}
 	if _, err := fmt.Fprintf(file, "| %s |\n", strings.Join(cells, " | ")); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// cells are the columns of the table: its head is in the Makefile.
+func (r Row) cells() []string {
+	recovery := figure(NotMeasured)
+	if r.Recovery >= 0 {
+		recovery = r.Recovery.Round(time.Millisecond).String()
+	}
+	bound := r.Bound
+	if r.Duplicated < 0 {
+		bound = NotMeasured
+	}
+	return []string{r.Faults, figure(r.Accepted), figure(r.Lost), figure(r.Duplicated), figure(bound), figure(r.Burnt), recovery}
+}
+
+func figure(n int) string {
+	if n < 0 {
+		return "–"
+	}
+	return fmt.Sprint(n)
 }
