@@ -372,6 +372,9 @@ func (l *queueLife) crash(rt *rapid.T) {
 	}
 	l.arm()
 	if published != nil {
+		for _, o := range published { // a handler may have it before Publish fails
+			l.m.accept(o)
+		}
 		if err := l.b.Publish(context.Background(), published...); err == nil {
 			rt.Fatal("a publish that crashed was acknowledged")
 		}
@@ -432,7 +435,9 @@ func (l *queueLife) afterCrash(rt *rapid.T, k modelKey, result core.Result, publ
 	if published == nil {
 		return
 	}
-	l.give(rt, published...)
+	if err := l.b.Publish(context.Background(), published...); err != nil {
+		rt.Fatalf("publish again what was published in the crash: %v", err)
+	}
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
 	for _, o := range published {

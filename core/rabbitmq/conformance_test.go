@@ -136,8 +136,3 @@ func (p place) OpenCrashing(t *testing.T, point string) (coretest.Backend, func(
 
 func TestQueue(t *testing.T) { coretest.TestQueue(t, newPlace) }
 func TestStore(t *testing.T) { coretest.TestStore(t, newPlace) }
-
-// A life on the broker takes seconds: a hand-over is several trips, and each life has its own queues.
-func TestQueueModel(t *testing.T) {
-	coretest.TestQueueModel(t, newPlace, coretest.ModelTest{Checks: 3, Steps: 20})
-}
