@@ -60,3 +60,7 @@ func (p place) OpenCrashing(t *testing.T, point string) (coretest.Backend, func(
 
 func TestQueue(t *testing.T) { coretest.TestQueue(t, newPlace) }
 func TestStore(t *testing.T) { coretest.TestStore(t, newPlace) }
+
+func TestQueueModel(t *testing.T) {
+	coretest.TestQueueModel(t, newPlace, coretest.ModelTest{Checks: 50, Steps: 40, OneStep: true})
+}

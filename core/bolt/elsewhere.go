@@ -15,7 +15,7 @@ import (
 const elsewhere = 0
 
 // Admit returns those of out whose messages are to be sent by another queue, and changes nothing: it leaves out events that are known, unless they are
-// replays, and messages that wait already in the same or a later attempt. It refuses all of out as Publish would.
+// replays, messages that wait already in the same or a later attempt, and what is in out twice. It refuses all of out as Publish would.
 func (db *DB) Admit(ctx context.Context, out ...core.Outgoing) (send []core.Outgoing, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -38,14 +38,22 @@ func (db *DB) Admit(ctx context.Context, out ...core.Outgoing) (send []core.Outg
 		if err := w.admissible(batch); err != nil {
 			return err
 		}
+		type key struct {
+			event      core.EventID
+			subscriber core.SubscriberID
+		}
+		sent := make(map[key]int, len(batch)) // the attempt of each
 		for i, o := range batch {
 			repeated, err := w.repeats(o)
 			if err != nil {
 				return err
 			}
-			if !repeated {
-				send = append(send, out[i])
+			k := key{o.message.Event, o.message.Subscriber}
+			if repeated || sent[k] >= o.waiting.attempt {
+				continue
 			}
+			sent[k] = o.waiting.attempt
+			send = append(send, out[i])
 		}
 		return nil
 	})

@@ -53,7 +53,8 @@ type claim struct {
 	event   core.EventID
 	attempt int
 	again   bool // a Handler has failed on it, in this life
-	dropped bool // its message has left the lane meanwhile
+	dropped bool // its message has left the lane meanwhile, overtaken by a later one that is due later
+	back    bool // and that one has come due
 }
 
 // How much of a lane is in memory: windows share about windowTotal entries, a lane gets from windowMin to windowMax of them.
@@ -133,9 +134,14 @@ func (s *lanes) applied(fx *effects) {
 func (s *lanes) add(e entry) {
 	l := s.lane(e.lane)
 	l.ready++
-	s.waiting++
-	if s.claimed[e.ref] == nil { // else a refill saw the commit before we were told of it
+	switch c := s.claimed[e.ref]; {
+	case c == nil:
+		s.waiting++
 		s.place(l, e.ref)
+	case c.dropped: // it waits, and counts, from when the claim of what it has overtaken ends
+		c.dropped, c.back = false, true
+	default: // a refill saw the commit before we were told of it
+		s.waiting++
 	}
 	s.queueUp(l)
 }
@@ -233,7 +239,12 @@ func (s *lanes) giveBack(c *claim, held *core.Held) {
 			time.AfterFunc(l.backoff, func() { s.release(l, &l.resting) })
 		}
 	}
-	s.putBack(l, c.ref)
+	if c.dropped {
+		delete(s.handed, c.ref)
+		s.queueUp(l)
+	} else {
+		s.putBack(l, c.ref)
+	}
 	s.mu.Unlock()
 	if held == nil {
 		return
@@ -263,6 +274,9 @@ func (s *lanes) vanished(c *claim) {
 	delete(s.claimed, c.ref)
 	delete(s.handed, c.ref)
 	c.lane.claims--
+	if c.back && !c.dropped {
+		s.putBack(c.lane, c.ref)
+	}
 	s.queueUp(c.lane)
 	s.forget(c.lane)
 }

@@ -273,3 +273,48 @@ func TestALaneThatIsFullWastesFewHandOvers(t *testing.T) {
 		t.Errorf("got %d taken, %d offered in vain, want %d and at most one in %d", taken, wasted, 20*room, limitGrowth)
 	}
 }
+
+func TestAMessageThatIsOvertakenWhileItIsInHandCountsOnce(t *testing.T) {
+	r := ref{1, 1}
+	for _, test := range []struct {
+		name  string
+		due   bool // the later message has come due when the earlier one's hand-over ends
+		end   func(*lanes, *claim)
+		depth int
+	}{
+		{"handed over, the later one is due", true, func(s *lanes, c *claim) { s.applied(&effects{own: c, returned: true}) }, 1},
+		{"handed over, the later one waits", false, func(s *lanes, c *claim) { s.applied(&effects{own: c}) }, 0},
+		{"failed, the later one is due", true, func(s *lanes, c *claim) { s.giveBack(c, nil) }, 1},
+		{"failed, the later one waits", false, func(s *lanes, c *claim) { s.giveBack(c, nil) }, 0},
+		{"gone, the later one is due", true, func(s *lanes, c *claim) { s.vanished(c) }, 1},
+		{"gone, the later one waits", false, func(s *lanes, c *claim) { s.vanished(c) }, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newLanes(core.DeliveryQueue, func(string, ref, int) ([]ref, error) { return nil, nil })
+			s.applied(&effects{ready: []entry{{"1", r}}})
+			c, _ := s.claim()
+			s.applied(&effects{dropped: []entry{{"1", r}}})
+			if test.due {
+				s.applied(&effects{ready: []entry{{"1", r}}})
+			}
+			test.end(s, c)
+			if got := s.depth(); got != test.depth {
+				t.Errorf("depth: got %d, want %d", got, test.depth)
+			}
+			if !test.due {
+				s.applied(&effects{ready: []entry{{"1", r}}})
+			}
+			s.releaseAll()
+			if l := s.lanes["1"]; l.resting {
+				s.release(l, &l.resting) // as when its rest is over
+			}
+			if c, _ = s.claim(); c == nil || c.ref != r {
+				t.Fatalf("the later message is not handed over")
+			}
+			s.applied(&effects{own: c})
+			if got := s.depth(); got != 0 || c.lane.ready != 0 {
+				t.Errorf("when all is over: depth %d, ready %d, want 0", got, c.lane.ready)
+			}
+		})
+	}
+}

@@ -316,7 +316,7 @@ func repeats(t *testing.T, p Place) {
 		t.Errorf("a bad id: got %v, want it refused", err)
 	}
 	e.ID = "order-1"
-	publishEvents(t, b, e)
+	publishEvents(t, b, e, e)
 	publishEvents(t, b, e)
 	wantDepth(t, b, core.EventQueue, 1, 0)
 	handled := make(chan core.Message, 10)
