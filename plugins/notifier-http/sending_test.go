@@ -127,6 +127,18 @@ func TestWhatAReceiverEchoesHoldsNoSecret(t *testing.T) {
 	}
 }
 
+func TestSecretsOfSettingsAreMarkedSoThatTheyAreNotShown(t *testing.T) {
+	schema, err := host.ParseSchema(launch(t, `{}`).Description().SettingsSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const settings = `{"auth":{"basic":{"password":"S","user":"u"},"bearer":{"token":"S"},"oauth2":{"client_id":"c","client_secret":"S","tls":{"key":"S"},"token_url":"https://a"}},` +
+		`"headers":{"X-Key":"S"},"tls":{"ca":"c","key":"S"}}`
+	if got, want := string(schema.Hide(json.RawMessage(settings), "#")), strings.ReplaceAll(settings, `"S"`, `"#"`); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
 // tokenEndpoint hands out token-1, token-2, … and counts them.
 func tokenEndpoint(t *testing.T, asked *atomic.Int32) (url string) {
 	return receiver(t, func(w http.ResponseWriter, r *http.Request) {
