@@ -30,6 +30,9 @@ type Subscriber struct {
 	Envelope Envelope        // "": the daemon's
 }
 
+// Hidden stands where a secret is not shown.
+const Hidden = "[secret]"
+
 // DefaultNotifier is the notifier of a subscriber that names none.
 const DefaultNotifier = "default"
 

@@ -121,7 +121,10 @@ func diallers(t *testing.T, names *nameServer) (list []dialler) {
 		d := start(t).Description()
 		switch {
 		case d.Role == host.RoleNotifier:
-			list = append(list, dialler{d.Name, notifies(start)})
+			list = append(list, dialler{d.Name, notifies(start, "")})
+			if d.Name == "http" || d.Name == "http-signed" {
+				list = append(list, dialler{d.Name + "'s tokens", notifies(start, `{"auth":{"oauth2":{"token_url":%q,"client_id":"%d","client_secret":"b"}}}`)})
+			}
 		case d.Name == "http-api":
 			list = append(list, dialler{d.Name, resolves(start, `"url":%q`)}, dialler{d.Name + "'s tokens",
 				resolves(start, `"url":"https://shop.example.com","auth":{"oauth2":{"token_url":%q,"client_id":"a","client_secret":"b"}}`)})
@@ -135,15 +138,20 @@ func diallers(t *testing.T, names *nameServer) (list []dialler) {
 // quick are configurations of notifiers that would wait otherwise.
 var quick = map[string]string{"slack": `{"every":"1ms"}`}
 
-// notifies has a notifier deliver to the URL.
-func notifies(start func(testing.TB) *sdktest.Plugin) func(*testing.T, ...string) func(*testing.T, string) error {
+// notifies has a notifier deliver to the URL, or where settings name a place for it, deliver elsewhere, to nobody, with what it fetches from the URL.
+func notifies(start func(testing.TB) *sdktest.Plugin, settings string) func(*testing.T, ...string) func(*testing.T, string) error {
 	return func(t *testing.T, allow ...string) func(*testing.T, string) error {
 		p := start(t)
 		if err := p.Configure(t.Context(), quick[p.Description().Name], allow...); err != nil {
 			t.Fatal(err)
 		}
+		var clients atomic.Int32 // another one each time: tokens are kept
 		return func(t *testing.T, url string) error {
-			outcome, err := p.Notify(t.Context(), sdk.Delivery{URL: url, Token: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+			d := sdk.Delivery{URL: url, Token: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+			if settings != "" {
+				d.URL, d.Settings = "http://nobody.test/", fmt.Appendf(nil, settings, url, clients.Add(1))
+			}
+			outcome, err := p.Notify(t.Context(), d)
 			switch {
 			case err != nil:
 				return err

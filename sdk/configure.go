@@ -48,7 +48,8 @@ func configure[C any](services bool, f func(context.Context, C) ([]Service, erro
 }
 
 // Settings says that the notifier takes settings per subscriber, which subscribers are created with. Their keys are the fields of S, a
-// struct, with the rules of [Method]; they reach the notifier, checked, as [Delivery.Settings]. A notifier without Settings refuses them.
+// struct, with the rules of [Method]; they reach the notifier, checked, as [Delivery.Settings]. A notifier without Settings refuses them. What the schema calls
+// writeOnly, as that of a type with a method JSONSchema may, is never shown by the daemon's API.
 func Settings[S any]() Option {
 	return optionFunc(func(p *Plugin) {
 		derived, err := schema.For(reflect.TypeFor[S]())

@@ -64,6 +64,7 @@ type Plugins interface {
 	Reload(ctx context.Context) ([]core.PluginChange, error)        // takes over what has changed in the plugin directory
 	CheckArguments(s core.Service, arguments json.RawMessage) error // nil where nobody offers the service now
 	CheckSubscriber(s core.Subscriber) error                        // its notifier, url and settings
+	ShownSettings(s core.Subscriber) json.RawMessage                // its settings without their secrets
 }
 
 // Backups copies the database while work goes on.

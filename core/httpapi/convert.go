@@ -33,7 +33,7 @@ func (a *api) subscriberOf(s core.Subscriber) Subscriber {
 		Enabled:        s.Enabled,
 		DisabledReason: s.Reason,
 		PausedUntil:    pausedUntil,
-		Settings:       shown(s.Settings),
+		Settings:       shown(a.Plugins.ShownSettings(s)),
 		Retry:          shown(s.Retry),
 		Envelope:       string(s.Envelope),
 		EarlierTokens:  earlierOf(s.Earlier, time.Now()),

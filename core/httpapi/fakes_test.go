@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -237,6 +238,11 @@ func (plugins) CheckArguments(_ core.Service, arguments json.RawMessage) error {
 		return core.Invalidf("arguments.id", "the argument id is missing")
 	}
 	return nil
+}
+
+// ShownSettings hides a token.
+func (plugins) ShownSettings(s core.Subscriber) json.RawMessage {
+	return regexp.MustCompile(`"token":"[^"]*"`).ReplaceAll(s.Settings, []byte(`"token":"`+core.Hidden+`"`))
 }
 
 func (plugins) CheckSubscriber(s core.Subscriber) error {

@@ -132,7 +132,11 @@ func (a *api) apply(s *core.Subscriber, fields SubscriberFields) error {
 	if fields.Enabled != nil && *fields.Enabled != s.Enabled {
 		s.Enabled, s.Reason = *fields.Enabled, "" // the reason told why the daemon disabled it; now somebody has decided
 	}
-	setRaw(&s.Settings, fields.Settings)
+	settings, err := keepSecrets(fields.Settings, s.Settings)
+	if err != nil {
+		return err
+	}
+	setRaw(&s.Settings, settings)
 	setRaw(&s.Retry, fields.Retry)
 	if fields.Envelope != nil {
 		s.Envelope = core.Envelope(*fields.Envelope)

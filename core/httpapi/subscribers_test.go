@@ -153,3 +153,23 @@ func TestASubscriberWhoseReceiverFailsSaysWhenItIsTriedAgain(t *testing.T) {
 		t.Errorf("a subscriber whose receiver works: %s", body)
 	}
 }
+
+func TestSecretsOfSettingsAreNotShownAndSurviveBeingWrittenBack(t *testing.T) {
+	d := newDaemon()
+	d.do(http.MethodPost, "/v1/subscribers", `{"event":"sales.order.created","url":"https://example.com/a","settings":{"auth":{"token":"hush"},"n":1.50}}`)
+	for _, method := range []string{http.MethodPut, http.MethodPatch} {
+		shown := decoded[httpapi.Subscriber](t, d.do(http.MethodGet, "/v1/subscribers/1", ""), http.StatusOK)
+		if want := `{"auth":{"token":"[secret]"},"n":1.50}`; string(shown.Settings) != want {
+			t.Errorf("got %s, want %s", shown.Settings, want)
+		}
+		decoded[httpapi.Subscriber](t, d.do(method, "/v1/subscribers/1", `{"settings":{"auth":{"token":"[secret]"},"more":"x","n":1.50}}`), http.StatusOK)
+		stored, _ := d.store.Subscriber(1)
+		if want := `{"auth":{"token":"hush"},"more":"x","n":1.50}`; string(stored.Settings) != want {
+			t.Errorf("%s: stored is %s, want %s", method, stored.Settings, want)
+		}
+		decoded[httpapi.Subscriber](t, d.do(method, "/v1/subscribers/1", `{"settings":{"auth":{"token":"hush"},"n":1.50}}`), http.StatusOK)
+	}
+	if answer := d.do(http.MethodPatch, "/v1/subscribers/1", `{"settings":{"key":"[secret]"}}`); answer.Code != http.StatusUnprocessableEntity {
+		t.Errorf("a secret that isn't there: got %d", answer.Code)
+	}
+}

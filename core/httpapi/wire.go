@@ -43,7 +43,8 @@ type EventStatus struct {
 }
 
 // SubscriberFields is what a client may say about a subscriber: POST /v1/subscribers makes one of them, PUT and PATCH
-// /v1/subscribers/{id} change what is given and leave the rest alone. A null takes settings or retry away.
+// /v1/subscribers/{id} change what is given and leave the rest alone. A null takes settings or retry away. A "[secret]" in settings, as answers show
+// one, leaves the secret that is there.
 type SubscriberFields struct {
 	Event    *string         `json:"event,omitempty"`
 	URL      *string         `json:"url,omitempty"`
@@ -67,7 +68,7 @@ type EarlierToken struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Subscriber is a subscriber as the API shows it: without its tokens.
+// Subscriber is a subscriber as the API shows it: without its tokens, and with "[secret]" for each secret of its settings.
 type Subscriber struct {
 	ID             int64           `json:"id"`
 	Event          string          `json:"event"`

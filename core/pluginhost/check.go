@@ -39,6 +39,15 @@ func (h *Host) CheckSubscriber(s core.Subscriber) error {
 	return checkSettings(name, notifier.schema, s.Settings)
 }
 
+// ShownSettings returns a subscriber's settings with [core.Hidden] in place of its secrets: what the notifier's schema calls writeOnly, or, while the
+// notifier isn't there to say, every text.
+func (h *Host) ShownSettings(s core.Subscriber) json.RawMessage {
+	if len(s.Settings) == 0 {
+		return nil
+	}
+	return h.table.Load().notifiers[notifierOf(s)].schema.Hide(s.Settings, hidden)
+}
+
 func checkSettings(name string, schema *host.Schema, settings json.RawMessage) error {
 	if len(settings) == 0 || string(settings) == "null" {
 		settings = json.RawMessage("{}") // which a schema may still refuse: a setting may be required

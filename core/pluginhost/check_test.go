@@ -21,7 +21,7 @@ func checkedHost(t *testing.T) *Host {
 	free := resolver("free", "Free", "any")
 	free.Services[0].Arguments = nil
 	web := notifier("web")
-	web.SettingsSchema = json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"timeout":{"type":"string"}}}`)
+	web.SettingsSchema = json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"timeout":{"type":"string"},"key":{"type":"string","writeOnly":true}}}`)
 	h, _ := newFakeHost(t, Config{Notifiers: map[string]Notifier{"default": {Plugin: "http"}}, EgressAllow: []string{"10.1.0.0/16"}},
 		map[string]func() (*fake, error){
 			"shop": always(&fake{describes: shop}), "free": always(&fake{describes: free}),
@@ -110,6 +110,19 @@ func TestErrorsAboutSettingsNeverShowTheirValues(t *testing.T) {
 	for _, settings := range []string{`{"key":"hunter2: type"}`, `{"n":{"key":"hunter2"}}`} {
 		if err := checkMembers(s, json.RawMessage(settings), member{"setting", "notifier web"}); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got %v, want an error without the value", err)
+		}
+	}
+}
+
+func TestSettingsAreShownWithoutTheirSecrets(t *testing.T) {
+	h := checkedHost(t)
+	for _, test := range []struct{ notifier, settings, want string }{
+		{"web", `{"timeout":"5s","key":"hush"}`, `{"key":"[secret]","timeout":"5s"}`},
+		{"", `{"timeout":"5s","n":1}`, `{"n":1,"timeout":"[secret]"}`}, // its plugin isn't there to say what is secret
+		{"web", ``, ``},
+	} {
+		if got := h.ShownSettings(core.Subscriber{Notifier: test.notifier, Settings: json.RawMessage(test.settings)}); string(got) != test.want {
+			t.Errorf("%q: got %s, want %s", test.notifier, got, test.want)
 		}
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/postrider/postrider/core"
 )
 
 // hidden stands where a secret was.
-const hidden = "[secret]"
+const hidden = core.Hidden
 
 // shortestSecret is how long a secret must be, in bytes, to be looked for: shorter ones are found in ordinary words.
 const shortestSecret = 6

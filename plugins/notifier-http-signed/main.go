@@ -46,6 +46,9 @@ func (n *notifier) configure(ctx context.Context, c configuration) (err error) {
 	if n.signer, err = c.signing.signer(standard); err != nil {
 		return err
 	}
+	if err = n.signer.leaves(c.Headers); err != nil {
+		return err
+	}
 	n.poster, err = c.Configuration.Open(ctx, "Postrider/"+version)
 	return err
 }
@@ -80,5 +83,8 @@ func (n *notifier) settingsOf(d sdk.Delivery) (*signer, *post.Settings, error) {
 		return nil, nil, err
 	}
 	signer, err := own.signing.signer(n.signer)
-	return signer, &own.Settings, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return signer, &own.Settings, signer.leaves(own.Headers)
 }

@@ -239,3 +239,30 @@ func TestTheSamplesAreAccepted(t *testing.T) {
 		t.Errorf("settings.json: %v", err)
 	}
 }
+
+func TestHeadersAndAuthAreSentBesideTheSignatureAndNeverInItsPlace(t *testing.T) {
+	url, got := recorder(t)
+	p := launch(t, `{"headers":{"X-Shop":"main"}}`)
+	d := delivery(url)
+	d.Settings = json.RawMessage(`{"scheme":"github","headers":{"X-More":"1"},"auth":{"basic":{"user":"anna","password":"pa:ss"}}}`)
+	if outcome := notify(t, p, d); outcome.Status != sdk.StatusDelivered {
+		t.Fatalf("got %+v", outcome)
+	}
+	r := <-got
+	if err := r.verify(signature.GitHub, secret, signature.Names{}); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{"X-Shop": "main", "X-More": "1", "Authorization": "Basic YW5uYTpwYTpzcw=="} {
+		if r.header.Get(name) != want {
+			t.Errorf("%s: got %q, want %q", name, r.header.Get(name), want)
+		}
+	}
+	d.Settings = json.RawMessage(`{"scheme":"github","headers":{"x-hub-signature-256":"sha256=mine"}}`)
+	if _, err := p.Notify(t.Context(), d); err == nil || !strings.Contains(err.Error(), "settings of subscriber 7: headers: X-Hub-Signature-256 is a field of the signature") {
+		t.Errorf("in the settings: got %v", err)
+	}
+	err := start(t).Configure(t.Context(), `{"scheme":"magento","headers":{"X-MAGENTO-signature":"mine"}}`)
+	if err == nil || !strings.Contains(err.Error(), "X-Magento-Signature is a field of the signature") {
+		t.Errorf("in the configuration: got %v", err)
+	}
+}

@@ -78,6 +78,16 @@ func (s signing) signer(base *signer) (*signer, error) {
 	return &made, nil
 }
 
+// leaves refuses headers that have a field of the signature's.
+func (s *signer) leaves(headers post.Headers) error {
+	for _, name := range []string{s.signature, s.id, s.timestamp} {
+		if headers.Has(name) {
+			return fmt.Errorf("headers: %s is a field of the signature: leave it out", name)
+		}
+	}
+	return nil
+}
+
 // sign adds the fields of the signature: by the subscriber's token, and by those before it that are still valid. An error is about the token.
 func (s *signer) sign(m *post.Message, d sdk.Delivery) error {
 	keys, err := s.keys(d)

@@ -63,7 +63,7 @@ func (n *notifier) configure(ctx context.Context, c configuration) error {
 		return err
 	}
 	n.lines = newLines(every)
-	n.sender = post.New(post.Config{Egress: sdk.EgressOf(ctx), UserAgent: "Postrider/" + version, Timeout: timeout})
+	n.sender = post.New(post.Config{Egress: sdk.EgressOf(ctx), UserAgent: "Postrider/" + version, Limits: post.Limits{All: timeout}})
 	return nil
 }
 

@@ -168,6 +168,9 @@ func (p *Plugin) Notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error
 	return p.plugin.Process.Notify(ctx, conformance.Complete(d))
 }
 
+// Memory is what a launched plugin holds in memory now, in bytes: see [host.Process.Memory].
+func (p *Plugin) Memory() (int64, error) { return p.plugin.Process.Memory() }
+
 // Health asks the plugin for its health, which is nil when it can work.
 func (p *Plugin) Health(ctx context.Context) error {
 	if err := p.ready(ctx); err != nil {

@@ -1,7 +1,9 @@
 package post
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,12 +22,12 @@ const (
 )
 
 // answer reads the receiver's answer, closes it, and returns what it means.
-func answer(response *http.Response, host string, rule *Rule) sdk.Outcome {
+func answer(response *http.Response, host string, limit time.Duration, rule *Rule) sdk.Outcome {
 	defer response.Body.Close()
 	outcome := sdk.Outcome{Code: response.StatusCode, Status: rule.verdict(response.StatusCode)}
 
 	if outcome.Status == sdk.StatusDelivered && rule.errors {
-		outcome.Status, outcome.Reason, outcome.Excerpt = inspect(response, host)
+		outcome.Status, outcome.Reason, outcome.Excerpt = inspect(response, host, limit)
 		return outcome
 	}
 	outcome.Excerpt = excerptOf(response)
@@ -71,12 +73,15 @@ func withoutQuery(raw string) string {
 	return clean([]byte(u.String()[:min(len(u.String()), 200)]))
 }
 
-// inspect reads the whole answer and looks for a member `errors` in it.
-func inspect(response *http.Response, host string) (status sdk.Status, reason, excerpt string) {
+// inspect reads the whole answer, for which there is time until the limit of the attempt, and looks for a member `errors` in it.
+func inspect(response *http.Response, host string, limit time.Duration) (status sdk.Status, reason, excerpt string) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, bodyLimit+1))
 	excerpt = clean(body[:min(len(body), excerptLimit)])
 	said := fmt.Sprintf("%s answered %s", host, statusLine(response.StatusCode))
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return sdk.StatusRetry, fmt.Sprintf("%s, but its body, in which the success rule looks for a member `errors`, was not complete within %v",
+			said, limit.Round(time.Millisecond)), excerpt
 	case err != nil:
 		return sdk.StatusRetry, said + ", but its body broke off before its member `errors` could be looked for", excerpt
 	case len(body) > bodyLimit:
@@ -96,17 +101,17 @@ func hasErrors(body []byte) bool {
 	if json.Unmarshal(body, &object) != nil {
 		return false
 	}
-	switch errors := object.Errors.(type) {
+	switch held := object.Errors.(type) {
 	case nil:
 		return false
 	case bool:
-		return errors
+		return held
 	case string:
-		return errors != ""
+		return held != ""
 	case []any:
-		return len(errors) > 0
+		return len(held) > 0
 	case map[string]any:
-		return len(errors) > 0
+		return len(held) > 0
 	}
 	return true
 }

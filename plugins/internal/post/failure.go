@@ -15,45 +15,44 @@ import (
 
 // failure says what went wrong when there was no answer. All of it is tried again, except an address that the egress rules refuse: until
 // the operator allows it, that can't work.
-func failure(ctx context.Context, host string, limit time.Duration, err error) sdk.Outcome {
+func (s *Sender) failure(ctx context.Context, a *attempt, host string, all time.Duration, err error) sdk.Outcome {
 	if refused, ok := errors.AsType[*sdk.EgressError](err); ok {
 		return sdk.Rejected(refused.Error())
 	}
 	switch ctx.Err() {
 	case context.DeadlineExceeded:
-		return sdk.Retry(fmt.Sprintf("no answer from %s within %v", host, limit.Round(time.Millisecond)))
+		return sdk.Retry(a.stalled(host, all))
 	case context.Canceled:
 		return sdk.Retry(fmt.Sprintf("the attempt at %s was called off before an answer came", host))
 	}
-	return sdk.Retry(sentence(host, err))
+	if problem, ok := sentence(host, err); ok {
+		return sdk.Retry(problem)
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return sdk.Retry(a.stalled(host, s.limits.of(a)))
+	}
+	return sdk.Retry(fmt.Sprintf("no answer from %s: %v", host, err))
 }
 
 // sentence tells the causes apart that an operator handles differently.
-func sentence(host string, err error) string {
+func sentence(host string, err error) (string, bool) {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
-			return fmt.Sprintf("DNS knows no host %s: check the subscriber's recipient_url", dns.Name)
+			return fmt.Sprintf("DNS knows no host %s: check the subscriber's recipient_url", dns.Name), true
 		}
-		return fmt.Sprintf("the address of %s could not be looked up: %v", host, err)
+		return fmt.Sprintf("the address of %s could not be looked up: %v", host, err), true
 	}
 	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Sprintf("the certificate of %s can't be trusted: %v", host, untrusted.Err)
+		return fmt.Sprintf("the certificate of %s can't be trusted: %v", host, untrusted.Err), true
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return fmt.Sprintf("%s doesn't speak TLS: its recipient_url should start with http://, perhaps", host)
+		return fmt.Sprintf("%s doesn't speak TLS: its recipient_url should start with http://, perhaps", host), true
 	}
-	dial, dialing := errors.AsType[*net.OpError](err)
-	dialing = dialing && dial.Op == "dial"
-	timedOut, isTimeout := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Sprintf("connection refused: nothing listens at %s", host)
-	case dialing && (dial.Timeout() || errors.Is(err, context.DeadlineExceeded)):
-		return fmt.Sprintf("no connection to %s within %v", host, dialTimeout)
-	case isTimeout && timedOut.Timeout():
-		return fmt.Sprintf("%s took too long: %v", host, err)
+		return fmt.Sprintf("connection refused: nothing listens at %s", host), true
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Sprintf("%s closed the connection before it answered", host)
+		return fmt.Sprintf("%s closed the connection before it answered", host), true
 	}
-	return fmt.Sprintf("no answer from %s: %v", host, err)
+	return "", false
 }

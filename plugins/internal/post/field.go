@@ -20,12 +20,15 @@ var reserved = []string{
 // namesOfDeliveries begins the fields that name a delivery; receivers rely on them.
 const namesOfDeliveries = "Webhook-"
 
+// fieldNamePattern takes what RFC 9110, 5.6.2 calls a token.
+const fieldNamePattern = "^[-A-Za-z0-9!#$%&'*+.^_`|~]+$"
+
 // FieldName is the name of a header field that a user chose.
 type FieldName string
 
 // JSONSchema takes what [FieldName.Canonical] takes.
 func (FieldName) JSONSchema() json.RawMessage {
-	return json.RawMessage(`{"type": "string", "pattern": "^[-A-Za-z0-9!#$%&'*+.^_` + "`" + `|~]+$",
+	return json.RawMessage(`{"type": "string", "pattern": "` + fieldNamePattern + `",
 		"description": "the name of a header field, as \"X-Shop-Signature\""}`)
 }
 

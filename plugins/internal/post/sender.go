@@ -3,6 +3,7 @@ package post
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -27,48 +28,68 @@ const (
 
 // Config is what a [Sender] needs.
 type Config struct {
-	Egress    *sdk.Egress   // what may be dialled: sdk.EgressOf(ctx) of the call to configure
-	UserAgent string        // "Postrider/1.0.0"
-	Timeout   time.Duration // of the whole attempt; 0: DefaultTimeout
+	Egress    *sdk.Egress // what may be dialled: sdk.EgressOf(ctx) of the call to configure
+	UserAgent string      // "Postrider/1.0.0"
+	Limits    Limits      // what is 0 has a default
+	HTTP2     bool        // offer HTTP/2 to receivers with TLS
+	TLS       *tls.Config // whom to trust, and what to show; nil: the system's authorities, and nothing
+	Kept      int         // idle connections; 0: idleAltogether
 }
 
 // Sender makes attempts. It may be used from any number of goroutines at once; use one for all, since it holds the connections.
 type Sender struct {
 	transport *http.Transport
 	userAgent string
-	timeout   time.Duration
+	limits    Limits
 }
 
 // New returns a Sender that dials what c.Egress allows.
 //
-// It speaks HTTP/1.1 alone. HTTP/2 would put all attempts at a host on one connection, and a connection that hangs would take all of
-// them down with it; here it takes one.
+// It speaks HTTP/1.1 alone unless c.HTTP2 says otherwise. HTTP/2 puts all attempts at a host on one connection, and a connection that hangs takes all
+// of them down with it; in HTTP/1.1 it takes one. What HTTP/2 saves, connections, is kept and used again anyway.
 func New(c Config) *Sender {
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
+	limits := c.Limits.orDefault()
+	kept := c.Kept
+	if kept == 0 {
+		kept = idleAltogether
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(c.HTTP2)
 	return &Sender{
 		userAgent: c.UserAgent,
-		timeout:   timeout,
+		limits:    limits,
 		transport: &http.Transport{
 			Proxy: nil, // a proxy would be the only address that the egress check sees
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+				ctx, cancel := context.WithTimeout(ctx, limits.Connect)
 				defer cancel()
 				return c.Egress.DialContext(ctx, network, address)
 			},
 			Protocols:              protocols,
-			TLSHandshakeTimeout:    tlsTimeout,
-			ResponseHeaderTimeout:  timeout * 2 / 3,
+			HTTP2:                  http2(limits.All),
+			TLSClientConfig:        c.TLS,
+			TLSHandshakeTimeout:    limits.TLS,
+			ResponseHeaderTimeout:  limits.Header,
 			MaxResponseHeaderBytes: headerLimit,
 			DisableCompression:     true,
-			MaxIdleConns:           idleAltogether,
-			MaxIdleConnsPerHost:    idlePerHost,
+			MaxIdleConns:           kept,
+			MaxIdleConnsPerHost:    min(idlePerHost, kept),
 			IdleConnTimeout:        idleTimeout,
 		},
+	}
+}
+
+// http2 are the settings of HTTP/2. A connection on which nothing comes is asked for a sign of life, and dropped without one, both within the attempt
+// that first met it, so that the next one finds another. And what a receiver sends is taken in small portions: the usual 4 MiB for each answer that
+// nobody reads, thousands of them at once, would be more memory than there is.
+func http2(all time.Duration) *http.HTTP2Config {
+	return &http.HTTP2Config{
+		SendPingTimeout:               all / 3,
+		PingTimeout:                   all / 3,
+		WriteByteTimeout:              all * 2 / 3,
+		MaxReceiveBufferPerStream:     bodyLimit,
+		MaxReceiveBufferPerConnection: 1 << 20,
 	}
 }
 
@@ -87,6 +108,8 @@ func (s *Sender) Send(ctx context.Context, m Message, rule *Rule) sdk.Outcome {
 	limit := s.limit(ctx)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	a := new(attempt)
+	a.body.Reset(m.Body)
 
 	request := (&http.Request{
 		Method:        http.MethodPost,
@@ -96,30 +119,30 @@ func (s *Sender) Send(ctx context.Context, m Message, rule *Rule) sdk.Outcome {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        m.header(s.userAgent, sdk.Traceparent(ctx)),
-		Body:          io.NopCloser(bytes.NewReader(m.Body)),
+		Body:          io.NopCloser(&a.body), // which the transport knows to be in memory
 		ContentLength: int64(len(m.Body)),
 		// With GetBody, the transport moves a request over to another connection if this one turns out closed before a byte was
 		// written. Later than that it never repeats a POST, and neither do we: the receiver may have acted on it.
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.Body)), nil },
-	}).WithContext(ctx)
+	}).WithContext(a.follow(ctx))
 	if len(m.Body) == 0 {
 		request.Body = http.NoBody
 	}
 
 	response, err := s.transport.RoundTrip(request)
 	if err != nil {
-		return failure(ctx, target.Host, limit, err)
+		return s.failure(ctx, a, target.Host, limit, err)
 	}
-	return answer(response, target.Host, rule)
+	return answer(response, target.Host, limit, rule)
 }
 
-// limit returns how long the attempt may take: the Sender's timeout, or what is left of ctx less a margin in which the answer travels back
+// limit returns how long the attempt may take: the Sender's limit, or what is left of ctx less a margin in which the answer travels back
 // to the daemon.
 func (s *Sender) limit(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return s.timeout
+		return s.limits.All
 	}
 	left := time.Until(deadline)
-	return min(s.timeout, left-min(answerMargin, left/10))
+	return min(s.limits.All, left-min(answerMargin, left/10))
 }

@@ -313,7 +313,7 @@ func TestAnAttemptEndsAtItsTimeout(t *testing.T) {
 		<-release
 	})
 	t.Cleanup(func() { close(release) })
-	sender := newSender(t, Config{Timeout: 90 * time.Millisecond}, "127.0.0.1")
+	sender := newSender(t, Config{Limits: Limits{All: 90 * time.Millisecond}}, "127.0.0.1")
 
 	if got := sender.Send(t.Context(), message(silent.URL), rule(t, Success{})); got.Status != sdk.StatusRetry || got.Code != 0 || got.Reason == "" {
 		t.Errorf("silent: got %+v", got)
@@ -322,7 +322,7 @@ func TestAnAttemptEndsAtItsTimeout(t *testing.T) {
 		t.Errorf("a 200 whose body never ends: got %+v", got)
 	}
 	strict := rule(t, Success{ErrorsMemberFails: true})
-	if got := sender.Send(t.Context(), message(drips.URL), strict); got.Status != sdk.StatusRetry || !strings.Contains(got.Reason, "broke off") {
+	if got := sender.Send(t.Context(), message(drips.URL), strict); got.Status != sdk.StatusRetry || !strings.Contains(got.Reason, "was not complete within 90ms") {
 		t.Errorf("a body that never ends, by a rule that needs it: got %+v", got)
 	}
 }
@@ -403,5 +403,19 @@ func TestAConnectionThatTheReceiverClosedCostsNoAttempt(t *testing.T) {
 			t.Fatalf("got %+v", got)
 		}
 		<-noticed
+	}
+}
+
+func TestARequestThatIsNotReadEndsInAReasonThatSaysSo(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	m := message("http://" + listener.Addr().String())
+	m.Body = make([]byte, 64<<20) // more than the kernel takes
+	got := newSender(t, Config{Limits: Limits{All: 300 * time.Millisecond}}, "127.0.0.1").Send(t.Context(), m, rule(t, Success{}))
+	if got.Status != sdk.StatusRetry || !strings.Contains(got.Reason, "not the whole request within 300ms") {
+		t.Errorf("got %+v", got)
 	}
 }
