@@ -120,6 +120,9 @@ func (a *app) deadLetterShow() *cobra.Command {
 		f.add("subscriber", deadSubscriber(d))
 		f.add("died", moment(d.Died))
 		f.add("reason", d.Reason)
+		if d.Original != nil {
+			f.add("message", strconv.Quote(string(d.Original))) // quoted: whatever it is, it must not reach the terminal as it is
+		}
 		a.printFacts(f)
 		a.printAttempts(d.Attempts)
 		return nil

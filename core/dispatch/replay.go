@@ -10,7 +10,7 @@ import (
 
 // ReplayDeadLetter puts a dead letter back to work: its attempts are numbered on, with a new budget. Doing so twice is harmless. The queue
 // takes the dead letter away together with the publish, where it can; else the first new attempt does. It returns
-// core.ErrNotFound for an unknown id, and core.ErrConflict where the subscriber is gone.
+// core.ErrNotFound for an unknown id, and core.ErrConflict where the subscriber is gone, or where what came could not be read.
 func (e *Engine) ReplayDeadLetter(ctx context.Context, id string) error {
 	d, err := e.config.Log.DeadLetter(ctx, id)
 	if err != nil {
@@ -18,6 +18,10 @@ func (e *Engine) ReplayDeadLetter(ctx context.Context, id string) error {
 	}
 	if d.Kind == core.DeadDelivery {
 		return e.replay(ctx, d.Event, d.Subscriber, d.Last)
+	}
+	if d.Original != nil {
+		return fmt.Errorf("dead letter %s is a message that could not be read, so there is no event to try again: publish it anew as it should have been, "+
+			"then purge this: %w", id, core.ErrConflict)
 	}
 	record, err := e.config.Log.Event(ctx, d.Event)
 	if err != nil {
