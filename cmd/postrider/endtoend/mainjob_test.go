@@ -135,9 +135,13 @@ func anOrderThatIsNotThereYetIsRetried(t *testing.T, queue string) {
 	r := receive(t, always(200))
 	d.subscribe("sales.order.created", r.URL)
 	in.postrider("publish", "sales.order.created", "--args", `{"id":77}`, "--id", "order-77")
-	type event struct{ State string }
+	type event struct {
+		State    string
+		Attempts []struct{ Outcome string }
+	}
 	eventually(t, "the first resolution failed", func() bool {
-		return strings.Contains(in.postrider("event", "show", "order-77", "--json"), `"accepted"`)
+		attempts := get[event](d, "/v1/events/order-77").Attempts
+		return len(attempts) > 0 && attempts[0].Outcome == "retry"
 	})
 	in.write("orders.json", `[{"entity_id":77,"increment_id":"000000077"}]`)
 	eventually(t, "the order arrives", func() bool { n, _ := r.counts(); return n == 1 })
