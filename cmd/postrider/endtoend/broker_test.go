@@ -37,16 +37,18 @@ func TestNothingIsLostWhenBrokerAndDaemonAreKilledInTurn(t *testing.T) {
 		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // anywhere in what they do
 		if k%2 == 0 {
 			b.Kill()
-			killed = append(killed, kill{false, time.Now()})
+			at := time.Now()
 			b.Restart(t) // the daemon goes on with what it has in hand
-			faults = append(faults, setback{killed[k].at, time.Now()})
+			killed = append(killed, kill{false, at, time.Now()})
+			faults = append(faults, setback{at, time.Now()})
 			eventually(t, "the daemon is ready again", func() bool { d.mustRun(); status, _ := d.ready(); return status == http.StatusOK })
 		} else {
 			d.kill()
 			o.crashed()
-			killed = append(killed, kill{true, time.Now()})
-			faults = append(faults, setback{killed[k].at, killed[k].at})
+			at := time.Now()
 			d = in.serve()
+			killed = append(killed, kill{true, at, time.Now()})
+			faults = append(faults, setback{at, at})
 			p.target.Store(d)
 		}
 		reached, _ := r.counts()
@@ -104,10 +106,10 @@ func (p *pulse) stop() {
 	p.worker.Wait()
 }
 
-// kill is a moment at which daemon or broker was gone.
+// kill is a time during which daemon or broker was gone, up to when it was back. What the daemon had sent before may be received, and stamped, during it.
 type kill struct {
-	daemon bool
-	at     time.Time
+	daemon   bool
+	at, over time.Time
 }
 
 // explain counts receipts beyond the first of an event by what was killed since the one before.
@@ -121,7 +123,7 @@ func explain(receipts []received, killed []kill) (byDaemon, byBroker, byNothing 
 		}
 		daemon, broker := false, false
 		for _, k := range killed {
-			if k.at.After(before) && k.at.Before(r.At) {
+			if k.over.After(before) && k.at.Before(r.At) {
 				daemon, broker = daemon || k.daemon, broker || !k.daemon
 			}
 		}
