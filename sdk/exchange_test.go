@@ -134,7 +134,7 @@ func fuzzed(t *testing.T, sent <-chan struct{}) *server {
 
 func TestAnIdThatIsInFlightAlreadyEndsTheStreamAndNotThePlugin(t *testing.T) {
 	wait := func(id uint64) *pluginv1.ResolveRequest {
-		return &pluginv1.ResolveRequest{Id: id, Class: "A", Method: "wait"}
+		return &pluginv1.ResolveRequest{Id: id, Class: "A", Method: "wait", Arguments: []byte(`{}`)}
 	}
 	d := &daemonEnd{
 		ctx: t.Context(), sent: func() {}, missing: 3, answers: map[uint64]int{}, done: make(chan struct{}),

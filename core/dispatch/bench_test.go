@@ -16,19 +16,21 @@ import (
 )
 
 // benchEngine is an engine whose plugins deliver at once, with one subscriber, and nothing around it that costs anything.
-func benchEngine() (*Engine, core.Event) {
+func benchEngine(tb testing.TB) (*Engine, core.Event) {
 	event := core.Event{
 		ID: "evt_01JZZZZZZZABCDEFGHJKMNPQRS", Name: "stock.changed", Accepted: time.Now(),
 		Arguments: json.RawMessage(`{"text":"` + strings.Repeat("x", 1000) + `"}`),
 	}
 	m := oneEvent{event: event, subscribers: []core.Subscriber{subscriber(1, "stock.changed")}}
-	return New(Config{
+	e := New(Config{
 		Queue: newMemory(), Log: m, Subscribers: m, Logger: hclog.NewNullLogger(),
 		Plugins:  plugins{notify: func(context.Context, core.Notification) (core.Answer, error) { return delivered() }},
 		Webhooks: map[string]core.Webhook{"stock.changed": {Name: "stock.changed"}},
 		Retry:    retry.Default(), Envelope: core.EnvelopeStandard, LaneConcurrency: 64, MaxAge: 24 * time.Hour,
 		AttemptTimeout: 30 * time.Second, ResolveTimeout: 30 * time.Second,
-	}), event
+	})
+	tb.Cleanup(e.pilots.Wait)
+	return e, event
 }
 
 // oneEvent is a log that holds one event, and the subscribers of it.
@@ -60,8 +62,8 @@ func checkHandled(result core.Result, err error, records int) error {
 }
 
 // consumeEvent returns what consumes an event and makes its one attempt: the one hop of the healthy case.
-func consumeEvent() (consume func(context.Context) error) {
-	e, event := benchEngine()
+func consumeEvent(tb testing.TB) (consume func(context.Context) error) {
+	e, event := benchEngine(tb)
 	message := core.EventMessage(event)
 	message.Fresh = true
 	return func(ctx context.Context) error {
@@ -71,8 +73,8 @@ func consumeEvent() (consume func(context.Context) error) {
 }
 
 // consumeDelivery returns what consumes a delivery message, whose attempt nobody has made.
-func consumeDelivery() (consume func(context.Context) error) {
-	e, event := benchEngine()
+func consumeDelivery(tb testing.TB) (consume func(context.Context) error) {
+	e, event := benchEngine(tb)
 	message := core.DeliveryMessage(event.ID, 1, time.Now())
 	message.Fresh = true
 	return func(ctx context.Context) error {
@@ -81,8 +83,8 @@ func consumeDelivery() (consume func(context.Context) error) {
 	}
 }
 
-func BenchmarkEvent(b *testing.B)    { benchmark(b, consumeEvent()) }
-func BenchmarkDelivery(b *testing.B) { benchmark(b, consumeDelivery()) }
+func BenchmarkEvent(b *testing.B)    { benchmark(b, consumeEvent(b)) }
+func BenchmarkDelivery(b *testing.B) { benchmark(b, consumeDelivery(b)) }
 
 func benchmark(b *testing.B, consume func(context.Context) error) {
 	b.ReportAllocs()
@@ -95,8 +97,8 @@ func benchmark(b *testing.B, consume func(context.Context) error) {
 
 func TestDispatchingAllocatesNoMoreThanItsBudget(t *testing.T) {
 	for seam, consume := range map[string]func(context.Context) error{
-		"dispatch: an event":   consumeEvent(),
-		"dispatch: a delivery": consumeDelivery(),
+		"dispatch: an event":   consumeEvent(t),
+		"dispatch: a delivery": consumeDelivery(t),
 	} {
 		t.Run(seam, func(t *testing.T) {
 			allocations.Guard(t, seam, func(n int) {
