@@ -233,8 +233,7 @@ func backlogHoldsUpNoOther(t *testing.T, p Place) {
 		for _, d := range depths {
 			waiting += d.Ready + d.Due
 		}
-		// What was handled waits still where its hand-over was not over by the drain deadline.
-		return waiting >= backlog-int(handled.Load()) && waiting <= backlog
+		return waiting == backlog-int(handled.Load())
 	})
 }
 
