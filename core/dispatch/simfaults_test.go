@@ -372,6 +372,7 @@ func (s *simulation) stop() {
 		if steps == 100 {
 			s.note("the drain deadline has passed")
 			l.abandon()
+			continue // and see what that leads to
 		}
 		if steps > 10_000 {
 			panic("the engine does not end")

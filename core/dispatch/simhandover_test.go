@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/core"
@@ -55,7 +56,10 @@ func summary(r core.Result) string {
 			text += fmt.Sprintf("%T, ", rec)
 		}
 	}
-	return fmt.Sprintf("%s%d follow", text, len(r.Next))
+	for _, o := range r.Next {
+		text += fmt.Sprintf("%v follows, ", &message{Outgoing: o})
+	}
+	return strings.TrimSuffix(text, ", ")
 }
 
 // handOver does the first so many steps of a hand-over.

@@ -269,11 +269,13 @@ func (s *simulation) pick(all []choice) {
 
 // heal lets everything work again, and time pass until nothing happens any more.
 func (s *simulation) heal() {
+	s.sleep(0) // what the last step led to comes before, not beside
 	s.healing = true
 	s.note("everything works again")
 	if s.rng.IntN(4) > 0 {
 		for _, sub := range s.Subscribers() {
 			s.changeSubscriber(sub.ID, func(c *core.Subscriber) { c.Enabled = true })
+			s.sleep(0)
 		}
 	}
 	for id := range s.moods {
