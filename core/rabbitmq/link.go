@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -94,6 +96,7 @@ func (l *link) connect(ctx context.Context, c Config, uri amqp.URI, purpose stri
 			secure.ServerName = uri.Host
 		}
 	}
+	var s *socket
 	connection, err := amqp.DialConfig(c.URL, amqp.Config{
 		Heartbeat: heartbeat, Properties: properties, TLSClientConfig: secure,
 		Dial: func(network, addr string) (net.Conn, error) {
@@ -102,11 +105,15 @@ func (l *link) connect(ctx context.Context, c Config, uri amqp.URI, purpose stri
 			if err != nil {
 				return nil, err
 			}
-			s := &socket{Conn: raw}
+			s = &socket{Conn: raw}
 			l.own(s)
 			return s, s.SetDeadline(time.Now().Add(dialPatience)) // the library takes it away after the handshake
 		},
 	})
+	if err != nil && s != nil && s.reset.Load() && uri.Scheme == "amqps" && len(secure.Certificates) == 0 {
+		// Such a broker says why, in an alert of TLS. That is lost when the end of the connection overtakes it.
+		err = fmt.Errorf("%w; brokers that want a certificate end connections without one like this: set queue.tls.cert_file and queue.tls.key_file", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -132,14 +139,31 @@ func (l *link) own(s *socket) {
 	}
 }
 
-// socket is a connection on which no write hangs for ever.
-type socket struct{ net.Conn }
+// socket is a connection on which no write hangs for ever. It notes whether the other end broke it off, which the library makes a word in its errors.
+type socket struct {
+	net.Conn
+	reset atomic.Bool
+}
+
+func (s *socket) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	s.note(err)
+	return n, err
+}
 
 func (s *socket) Write(b []byte) (int, error) {
 	if err := s.SetWriteDeadline(time.Now().Add(writePatience)); err != nil {
 		return 0, err
 	}
-	return s.Conn.Write(b)
+	n, err := s.Conn.Write(b)
+	s.note(err)
+	return n, err
+}
+
+func (s *socket) note(err error) {
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		s.reset.Store(true)
+	}
 }
 
 func (l *link) watchBlocked(publishing *amqp.Connection) {

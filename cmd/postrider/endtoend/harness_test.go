@@ -365,6 +365,14 @@ func get[T any](d *daemon, path string) T {
 	return v
 }
 
+// settled waits until the daemon has noted of n deliveries that they are in state. What has reached a receiver is not noted yet, and comes again after a kill.
+func (d *daemon) settled(state string, n int) {
+	d.in.t.Helper()
+	eventually(d.in.t, fmt.Sprintf("%d deliveries are %s", n, state), func() bool {
+		return len(get[page[delivery]](d, "/v1/deliveries?limit=1000&state="+state).Items) == n
+	})
+}
+
 // received is one request that a receiver got.
 type received struct {
 	ID      string

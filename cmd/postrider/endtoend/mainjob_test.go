@@ -215,15 +215,15 @@ func anEventPublishedTwiceIsDeliveredOnce(t *testing.T, queue string) {
 	if status, body := d.call("POST", "/v1/events", `[{"id":"b-1","event":"stock.item.changed"},{"id":"b-2","event":"stock.item.changed"}]`); status != 202 {
 		t.Errorf("batch: %d %s", status, body)
 	}
-	eventually(t, "the batch arrives", func() bool { n, _ := r.counts(); return n == 3 })
+	d.settled("delivered", 3)
 	d.kill()
 	d = in.serve()
 	if status, _ := d.call("POST", "/v1/events", `{"id":"a-1","event":"stock.item.changed","arguments":{"n":1}}`); status != 202 {
 		t.Errorf("repeat after a restart: %d", status)
 	}
 	d.call("POST", "/v1/events", `{"id":"c-1","event":"stock.item.changed"}`)
-	eventually(t, "the last one arrives", func() bool { n, _ := r.counts(); return n == 4 })
-	if n, duplicates := r.counts(); duplicates != 0 {
+	d.settled("delivered", 4)
+	if n, duplicates := r.counts(); n != 4 || duplicates != 0 {
 		t.Errorf("%d deliveries, %d duplicates", n, duplicates)
 	}
 }

@@ -110,7 +110,7 @@ func TestDaemonPluginReceiverAndWebAPISeeOneTracePerEventAlsoAcrossARestart(t *t
 		t.Fatalf("subscribe: %d %s", status, body)
 	}
 	in.postrider("publish", "sales.order.created", "--args", `{"id":7}`)
-	eventually(t, "the delivery is dead", func() bool { return strings.Contains(in.log.tail(1<<20), "delivery is dead") })
+	d.settled("dead", 2)
 	eventually(t, "the plugin has said what it was told to", func() bool { return strings.Contains(in.log.tail(1<<20), "as told") })
 	d.kill()
 	d = in.serve()
