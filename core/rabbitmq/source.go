@@ -79,10 +79,20 @@ func (s *source) close() {
 		s.stopping.Store(true)
 		s.acker.stop()
 		if !s.hasEnded() {
+			s.settle()
 			if err := s.channel.Close(); err != nil {
 				s.end(fmt.Errorf("close the channel of queue %s: %w", s.queue, err))
 			}
 		}
 		s.reading.Wait()
 	})
+}
+
+// settle has the broker come to know what was acknowledged. A channel that waits for its quorum queue to settle 32 acknowledgements keeps the later
+// ones to itself, and forgets them when it is closed: those messages would come again. To get a message, the queue must have settled all before it, and
+// then the channel sends on what it kept. The message that we get goes back with the rest.
+func (s *source) settle() {
+	if _, _, err := s.channel.Get(s.queue, false); err != nil {
+		s.end(fmt.Errorf("settle what was acknowledged of queue %s: %w", s.queue, err))
+	}
 }
