@@ -60,7 +60,7 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 	if attempt.Outcome != core.Delivered && attempt.Due.IsZero() {
 		delivery := core.DeliveryIDOf(w.event.ID, w.subscriber.ID)
 		e.log.Warn("delivery is dead", "delivery", delivery, "webhook", w.event.Name, "subscriber", w.subscriber.ID, "attempt", attempt.Number,
-			"trace", core.TraceOf(w.event.ID, delivery, attempt.Number).ID(), "reason", attempt.Reason)
+			"trace", core.TraceOf(w.event, delivery, attempt.Number).ID(), "reason", attempt.Reason)
 	}
 	f.land(result, nil)
 }
@@ -110,7 +110,7 @@ func (e *Engine) attempt(ctx context.Context, w work) (core.Attempt, core.Answer
 // fault of the delivery.
 func (e *Engine) notify(ctx context.Context, w work) (core.Answer, error) {
 	delivery := core.DeliveryIDOf(w.event.ID, w.subscriber.ID)
-	trace := core.TraceOf(w.event.ID, delivery, w.number)
+	trace := core.TraceOf(w.event, delivery, w.number)
 	payload := w.payload
 	if !w.resolve.IsZero() {
 		fresh, err := e.resolve(ctx, w.resolve, w.event, trace)

@@ -32,10 +32,10 @@ func TestEveryCallForAnEventIsOfItsTraceAndSoIsTheLineThatSaysItIsDead(t *testin
 		publish(t, m, "evt_1", "order.fresh")
 		pass(time.Hour)
 
-		id := core.DeliveryIDOf("evt_1", 1)
-		want = append(want, core.TraceOf("evt_1", "", 1)) // the event's resolution
+		event, id := core.Event{ID: "evt_1"}, core.DeliveryIDOf("evt_1", 1)
+		want = append(want, core.TraceOf(event, "", 1)) // the event's resolution
 		for number := 1; number <= 6; number++ {
-			attempt := core.TraceOf("evt_1", id, number)
+			attempt := core.TraceOf(event, id, number)
 			if number > 1 {
 				want = append(want, attempt) // its payload is resolved again
 			}
