@@ -213,7 +213,7 @@ func (a *api) failure(ctx context.Context, err error) error {
 	case errors.As(err, &refused):
 		return sdk.Permanent(refused) // until the operator allows it, and replays
 	case errors.As(err, &credential) && ctx.Err() == nil:
-		return credential.error
+		return errors.New(a.secrets.Hide(credential.Error()))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("no answer from %s within %v", a.base.Host, a.timeout)
 	case ctx.Err() != nil:

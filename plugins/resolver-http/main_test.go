@@ -309,10 +309,16 @@ func TestWhatAnAPISendsBackHoldsNoSecret(t *testing.T) {
 			strings.Repeat("x", 100), r.Header.Get("Authorization")+r.Header.Get("X-Key"))) // cut within them
 		fmt.Fprintf(w, `{"message":%s}`, raw)
 	})
+	echo := shop(t, func(w http.ResponseWriter, r *http.Request) {
+		_, secret, _ := r.BasicAuth()
+		w.WriteHeader(400)
+		fmt.Fprintf(w, `{"error":%q}`, secret)
+	})
 	for _, api := range []string{
 		`,"auth":{"bearer":{"token":"hidden-token"}}`,
 		`,"auth":{"basic":{"user":"u","password":"hidden-token"}}`,
 		`,"auth":{"oauth2":{"token_url":"` + tokenURL + `","client_id":"me","client_secret":"s"}}`,
+		`,"auth":{"oauth2":{"token_url":"` + echo + `","client_id":"me","client_secret":"hidden_secret"}}`,
 		`,"headers":{"X-Key":"hidden-key"}`,
 	} {
 		_, err := call(t, launch(t, oneService(url, api, `"request":{"path":"orders"}`)), `{}`)

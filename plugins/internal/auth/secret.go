@@ -2,6 +2,7 @@ package auth
 
 import (
 	"encoding/json"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -25,18 +26,29 @@ type Secrets []string
 
 // With returns the secrets and more of them. The array is not shared, since requests add their tokens.
 func (s Secrets) With(more ...string) Secrets {
-	all := append(make(Secrets, 0, len(s)+2*len(more)), s...)
+	all := append(make(Secrets, 0, len(s)+4*len(more)), s...)
 	for _, secret := range more {
 		if len(secret) < shortestSecret {
 			continue
 		}
 		all = append(all, secret)
-		if quoted, err := json.Marshal(secret); err == nil && len(quoted) != len(secret)+2 { // as it stands in an answer that is JSON
-			all = append(all, string(quoted[1:len(quoted)-1]))
+		for _, form := range formsOf(secret) {
+			if form != secret {
+				all = append(all, form)
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
 	return all
+}
+
+// formsOf returns a secret as it stands in JSON, and in a URL's path and query.
+func formsOf(secret string) []string {
+	forms := []string{url.PathEscape(secret), url.QueryEscape(secret)}
+	if quoted, err := json.Marshal(secret); err == nil {
+		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	}
+	return forms
 }
 
 // Hide returns text without the secrets that somebody sent back in it.
