@@ -18,6 +18,7 @@ type Event struct {
 	Name      string          // the webhook's name, as "sales.order.created"
 	Arguments json.RawMessage // the service's named arguments: a JSON object
 	Accepted  time.Time       // when Postrider took it, to the millisecond
+	Trace     Trace           // the publisher's, as [ParseTrace] returns it; "": it has none, or said nothing of it
 }
 
 // MaxEventIDLength is the longest event id, in bytes.

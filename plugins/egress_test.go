@@ -31,8 +31,8 @@ var special = []string{
 	"169.254.169.254", "fd00:ec2::254", "168.63.129.16",
 	// IPv6: loopback, unspecified, link-local, site-local, unique local, multicast, documentation, discard, segment routing
 	"::1", "::", "fe80::1", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1", "2001:db8::1", "3fff::1", "100::1", "5f00::1",
-	// IPv4 within IPv6: mapped, compatible, NAT64 (both prefixes), 6to4, Teredo
-	"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1",
+	// IPv4 within IPv6: mapped, compatible, translated, NAT64 (both prefixes), 6to4, Teredo
+	"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::ffff:0:7f00:1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1",
 	"2002:7f00:1::", "2002:a9fe:a9fe::1", "2001:0:7f00:1::",
 }
 
@@ -50,6 +50,8 @@ type dialler struct {
 	name string
 	// open returns what has the plugin dial a URL where it may reach allow, and returns why there was no answer; nil: there was.
 	open func(t *testing.T, allow ...string) func(t *testing.T, url string) error
+	// whatwg: it reads URLs as browsers do (https://url.spec.whatwg.org), where 127.0.0.2. is an address, and zones of addresses can't be read.
+	whatwg bool
 }
 
 // binaries holds the plugins, each as it is but for the name server that it asks, under the names of their folders.
@@ -121,36 +123,88 @@ func diallers(t *testing.T, names *nameServer) (list []dialler) {
 		d := start(t).Description()
 		switch {
 		case d.Role == host.RoleNotifier:
-			list = append(list, dialler{d.Name, notifies(start, "")})
+			list = append(list, dialler{name: d.Name, open: notifies(start, recipient)})
 			if d.Name == "http" || d.Name == "http-signed" {
-				list = append(list, dialler{d.Name + "'s tokens", notifies(start, `{"auth":{"oauth2":{"token_url":%q,"client_id":"%d","client_secret":"b"}}}`)})
+				list = append(list, dialler{name: d.Name + " with TLS of a subscriber's", open: notifies(start, recipientWithTLS)},
+					dialler{name: d.Name + "'s tokens", open: notifies(start, tokenURL)})
 			}
 		case d.Name == "http-api":
-			list = append(list, dialler{d.Name, resolves(start, `"url":%q`)}, dialler{d.Name + "'s tokens",
-				resolves(start, `"url":"https://shop.example.com","auth":{"oauth2":{"token_url":%q,"client_id":"a","client_secret":"b"}}`)})
+			list = append(list, dialler{name: d.Name, open: resolves(start, `"url":%q`)}, dialler{name: d.Name + "'s tokens",
+				open: resolves(start, `"url":"https://shop.example.com","auth":{"oauth2":{"token_url":%q,"client_id":"a","client_secret":"b"}}`)})
 		default:
 			t.Fatalf("say here how %s is made to dial", d.Name)
 		}
 	}
+	if script, ok := notifierNode(t); ok {
+		list = append(list, dialler{name: "node", whatwg: true, open: notifies(func(t testing.TB) *sdktest.Plugin {
+			return sdktest.Launch(t, script, "TEST_NAME_SERVER="+names.address)
+		}, recipient)})
+	}
 	return list
+}
+
+// notifierNode returns the plugin in JavaScript, an example that others copy, as it is but for the name server that it asks; !ok: what it stands on is not
+// installed, and it may be left out.
+func notifierNode(t *testing.T) (script string, ok bool) {
+	t.Helper()
+	lookup, err := filepath.Abs("testdata/lookup.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := filepath.Abs("../examples/notifier-node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = exec.LookPath("node")
+	if err == nil {
+		_, err = os.Stat(filepath.Join(folder, "node_modules"))
+	}
+	switch {
+	case err == nil:
+	case os.Getenv("SKIP_SERVICES") == "1":
+		t.Logf("the plugin in JavaScript is left out, as SKIP_SERVICES=1 allows: %v", err)
+		return "", false
+	default:
+		t.Fatalf("%v: `make test` installs it where it may; else install Node.js and run npm ci in examples/notifier-node, or set SKIP_SERVICES=1 to leave it out", err)
+	}
+	script = filepath.Join(t.TempDir(), "notifier-node")
+	content := fmt.Sprintf("#!/bin/sh\nexec node --import %q %q\n", lookup, filepath.Join(folder, "notifier.js"))
+	if err := os.WriteFile(script, []byte(content), 0o700); err != nil { //nolint:gosec // it is to be run
+		t.Fatal(err)
+	}
+	return script, true
 }
 
 // quick are configurations of notifiers that would wait otherwise.
 var quick = map[string]string{"slack": `{"every":"1ms"}`}
 
-// notifies has a notifier deliver to the URL, or where settings name a place for it, deliver elsewhere, to nobody, with what it fetches from the URL.
-func notifies(start func(testing.TB) *sdktest.Plugin, settings string) func(*testing.T, ...string) func(*testing.T, string) error {
+// These make a delivery with which a notifier dials a URL. The number is another one each time.
+func recipient(url string, _ int32) sdk.Delivery { return sdk.Delivery{URL: url} }
+
+// recipientWithTLS has it dialled by a sender of the subscriber's own.
+func recipientWithTLS(url string, _ int32) sdk.Delivery {
+	return sdk.Delivery{URL: url, Settings: []byte(`{"tls":{"server_name":"shop.example.com"}}`)}
+}
+
+// tokenURL is for nobody, with a token of the URL; it is of another client each time, since tokens are kept.
+func tokenURL(url string, n int32) sdk.Delivery {
+	return sdk.Delivery{
+		URL:      "http://nobody.test/",
+		Settings: fmt.Appendf(nil, `{"auth":{"oauth2":{"token_url":%q,"client_id":"%d","client_secret":"b"}}}`, url, n),
+	}
+}
+
+// notifies has a notifier make such a delivery.
+func notifies(start func(testing.TB) *sdktest.Plugin, delivery func(url string, n int32) sdk.Delivery) func(*testing.T, ...string) func(*testing.T, string) error {
 	return func(t *testing.T, allow ...string) func(*testing.T, string) error {
 		p := start(t)
 		if err := p.Configure(t.Context(), quick[p.Description().Name], allow...); err != nil {
 			t.Fatal(err)
 		}
-		var clients atomic.Int32 // another one each time: tokens are kept
+		var deliveries atomic.Int32
 		return func(t *testing.T, url string) error {
-			d := sdk.Delivery{URL: url, Token: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
-			if settings != "" {
-				d.URL, d.Settings = "http://nobody.test/", fmt.Appendf(nil, settings, url, clients.Add(1))
-			}
+			d := delivery(url, deliveries.Add(1))
+			d.Token = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 			outcome, err := p.Notify(t.Context(), d)
 			switch {
 			case err != nil:
@@ -228,8 +282,11 @@ func TestNoPluginReachesTheOperatorsOwnNetwork(t *testing.T) {
 					if permits(e, r.means) {
 						t.Fatalf("the guard permits %s: no plugin is asked to dial it", r.means)
 					}
-					url := "http://" + r.host + ":" + port + "/"
-					if err := try(t, url); err == nil || !strings.Contains(err.Error(), "egress.allow") {
+					url, want := "http://"+r.host+":"+port+"/", "egress.allow"
+					if d.whatwg && strings.Contains(r.host, "%") {
+						want = "can't be read"
+					}
+					if err := try(t, url); err == nil || !strings.Contains(err.Error(), want) {
 						t.Errorf("%s: got %v, want it refused with what to do", url, err)
 					}
 				})

@@ -147,11 +147,14 @@ func (d *decoder) end(bucket, key []byte) error {
 }
 
 func encodeEvent(e core.Event) encoder {
-	r := newEncoder(len(e.ID) + len(e.Name) + len(e.Arguments) + 16)
+	r := newEncoder(len(e.ID) + len(e.Name) + len(e.Arguments) + len(e.Trace) + 16)
 	r.milli(e.Accepted)
 	r.string(string(e.ID))
 	r.string(e.Name)
 	r.bytes(e.Arguments)
+	if e.Trace != "" {
+		r.string(string(e.Trace))
+	}
 	return r
 }
 
@@ -161,6 +164,9 @@ func decodeEvent(key, value []byte) (core.Event, error) {
 		return core.Event{}, err
 	}
 	e := core.Event{Accepted: d.milli(), ID: core.EventID(d.string()), Name: d.string(), Arguments: d.bytes()}
+	if len(d.b) > 0 {
+		e.Trace = core.Trace(d.string())
+	}
 	return e, d.end(bucketEvents, key)
 }
 

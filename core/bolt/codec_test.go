@@ -15,6 +15,8 @@ import (
 func goldenRecords() map[string][]byte {
 	at := time.Date(2026, 5, 4, 3, 2, 1, 987_000_000, time.UTC)
 	event := core.Event{ID: "evt_1", Name: "order.created", Arguments: []byte(`{"id":1}`), Accepted: at}
+	traced := event
+	traced.Trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	attempt := core.Attempt{
 		Event: "evt_1", Subscriber: 2, Number: 3, First: 1, Since: at, Started: at.Add(time.Second), Duration: 1500 * time.Microsecond,
 		Outcome: core.Retry, Code: 503, Reason: "busy", Excerpt: "later", Due: at.Add(time.Minute),
@@ -27,6 +29,7 @@ func goldenRecords() map[string][]byte {
 	r := ref{1, 2}
 	return map[string][]byte{
 		"event":       seal(seqKey(1), encodeEvent(event)),
+		"traced":      seal(seqKey(1), encodeEvent(traced)),
 		"attempt":     seal(r.attemptKey(3), encodeAttempt(attempt)),
 		"open":        seal(r.key(), encodeWaiting(waiting{attempt: 4, first: 1, since: at, due: at.UnixMilli(), life: 5, lane: "2"})),
 		"dead letter": seal([]byte("dlv_1"), encodeDeadLetter(letter)),
@@ -43,7 +46,7 @@ func goldenRecords() map[string][]byte {
 func TestRecordsLookAsTheyAlwaysDid(t *testing.T) {
 	const file = "testdata/records.golden"
 	var lines []string
-	for _, kind := range []string{"event", "attempt", "open", "dead letter", "number", "payload", "subscriber", "ready key", "due key"} {
+	for _, kind := range []string{"event", "attempt", "open", "dead letter", "number", "payload", "subscriber", "ready key", "due key", "traced"} {
 		lines = append(lines, kind+": "+hex.EncodeToString(goldenRecords()[kind]))
 	}
 	got := strings.Join(lines, "\n") + "\n"

@@ -59,6 +59,7 @@ func newEvent(name string) core.Event {
 		Name:      name,
 		Arguments: json.RawMessage(`{"id":1}`),
 		Accepted:  time.Now().Truncate(time.Millisecond).UTC(),
+		Trace:     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 	}
 }
 

@@ -75,7 +75,8 @@ func publishedSurvives(t *testing.T, p Place) {
 		if !ok {
 			t.Fatalf("event %s was lost", e.ID)
 		}
-		if m.Content == nil || m.Content.Name != e.Name || string(m.Content.Arguments) != string(e.Arguments) || !m.Content.Accepted.Equal(e.Accepted) {
+		if m.Content == nil || m.Content.Name != e.Name || string(m.Content.Arguments) != string(e.Arguments) || !m.Content.Accepted.Equal(e.Accepted) ||
+			m.Content.Trace != e.Trace {
 			t.Errorf("content: got %+v, want %+v", m.Content, e)
 		}
 		if m.Attempt != 1 || m.First != 1 || !m.Since.Equal(e.Accepted) {
@@ -338,6 +339,7 @@ func repeats(t *testing.T, p Place) {
 	c.stop()
 	again := e
 	again.Accepted = e.Accepted.Add(time.Minute) // the time is ours, not the publisher's
+	again.Trace = ""                             // which is of the publish, and not of the event
 	publishEvents(t, b, again)
 	wantDepth(t, b, core.EventQueue, 0, 0)
 

@@ -56,13 +56,35 @@ func (e *Engine) fly(ctx context.Context, f *flight, w work) {
 		log = append(log, core.DisableRecord{Subscriber: w.subscriber.ID, Reason: attempt.Reason, At: time.Now()})
 		e.log.Warn("subscriber disabled: its receiver wants no more", "subscriber", w.subscriber.ID, "reason", attempt.Reason)
 	}
-	result := and(core.Result{Log: log}, follow(attempt, w.event))
-	if attempt.Outcome != core.Delivered && attempt.Due.IsZero() {
-		delivery := core.DeliveryIDOf(w.event.ID, w.subscriber.ID)
-		e.log.Warn("delivery is dead", "delivery", delivery, "webhook", w.event.Name, "subscriber", w.subscriber.ID, "attempt", attempt.Number,
-			"trace", core.TraceOf(w.event.ID, delivery, attempt.Number).ID(), "reason", attempt.Reason)
+	if attempt.Outcome != core.Delivered {
+		e.tell(w.event, attempt)
 	}
-	f.land(result, nil)
+	f.land(and(core.Result{Log: log}, follow(attempt, w.event)), nil)
+}
+
+// tell logs a failed attempt: the last one as a warning, the others for debugging alone. A receiver that fails makes thousands of them a second, and the
+// log of deliveries has them all; that it fails, and works again, the breaker says once.
+func (e *Engine) tell(event core.Event, a core.Attempt) {
+	isLast := a.Due.IsZero()
+	if !isLast && !e.log.IsDebug() {
+		return
+	}
+	var id core.DeliveryID
+	var about []any
+	lastly, otherwise := "event is dead", "event is not resolved yet"
+	if a.Subscriber == 0 {
+		about = append(about, "event", event.ID, "webhook", event.Name)
+	} else {
+		lastly, otherwise = "delivery is dead", "attempt failed"
+		id = core.DeliveryIDOf(event.ID, a.Subscriber)
+		about = append(about, "delivery", id, "webhook", event.Name, "subscriber", a.Subscriber)
+	}
+	about = append(about, "attempt", a.Number, "trace", core.TraceOf(event, id, a.Number).ID(), "reason", a.Reason)
+	if isLast {
+		e.log.Warn(lastly, about...)
+		return
+	}
+	e.log.Debug(otherwise, append(about, "outcome", a.Outcome, "code", a.Code, "again", a.Due.Format(time.RFC3339))...)
 }
 
 // wasPutOff reports whether the notifier has asked no receiver yet, but says when to come again: it spreads a burst as the receiver's limits want it.
@@ -110,7 +132,7 @@ func (e *Engine) attempt(ctx context.Context, w work) (core.Attempt, core.Answer
 // fault of the delivery.
 func (e *Engine) notify(ctx context.Context, w work) (core.Answer, error) {
 	delivery := core.DeliveryIDOf(w.event.ID, w.subscriber.ID)
-	trace := core.TraceOf(w.event.ID, delivery, w.number)
+	trace := core.TraceOf(w.event, delivery, w.number)
 	payload := w.payload
 	if !w.resolve.IsZero() {
 		fresh, err := e.resolve(ctx, w.resolve, w.event, trace)

@@ -133,7 +133,7 @@ func (e *Engine) undeliverable(ctx context.Context, m core.Message, reason strin
 // unattempted files a delivery as dead without an attempt.
 func (e *Engine) unattempted(m core.Message, event core.Event, reason string) core.Result {
 	e.log.Warn("delivery is dead", "delivery", core.DeliveryIDOf(m.Event, m.Subscriber), "webhook", event.Name,
-		"subscriber", m.Subscriber, "trace", core.TraceOf(m.Event, core.DeliveryIDOf(m.Event, m.Subscriber), m.Attempt).ID(), "reason", reason)
+		"subscriber", m.Subscriber, "trace", core.TraceOf(event, core.DeliveryIDOf(m.Event, m.Subscriber), m.Attempt).ID(), "reason", reason)
 	return core.Result{Log: []core.Record{
 		core.DeadLetterRecord{DeadLetter: deadLetter(event, m.Subscriber, reason, time.Now(), m.Attempt-1)},
 	}}

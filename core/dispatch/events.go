@@ -42,7 +42,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 	record := core.EventRecord{Event: event, State: core.EventDispatched}
 	if !webhook.Service.IsZero() {
 		started := time.Now()
-		resolved, err := e.resolve(ctx, webhook.Service, event, core.TraceOf(event.ID, "", m.Attempt))
+		resolved, err := e.resolve(ctx, webhook.Service, event, core.TraceOf(event, "", m.Attempt))
 		if err != nil {
 			return e.unresolvedBy(ctx, m, webhook, err, started)
 		}
@@ -134,10 +134,7 @@ func (e *Engine) unresolved(m core.Message, event core.Event, answer core.Answer
 		Started: started, Duration: time.Since(started), Outcome: answer.Outcome, Reason: answer.Reason,
 	}
 	settle(&a, e.config.Retry, 0)
-	if a.Due.IsZero() {
-		e.log.Warn("event is dead", "event", event.ID, "webhook", event.Name, "attempt", a.Number,
-			"trace", core.TraceOf(event.ID, "", a.Number).ID(), "reason", a.Reason)
-	}
+	e.tell(event, a)
 	return and(core.Result{Log: []core.Record{core.AttemptRecord{Attempt: a}}}, follow(a, event))
 }
 

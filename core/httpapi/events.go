@@ -30,16 +30,17 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	key := idempotencyKey(r.Header)
-	switch start := eventjson.SkipSpace(body, 0); body[start] {
+	p := publication{
+		body: body[eventjson.SkipSpace(body, 0):], key: idempotencyKey(r.Header), trace: traceOf(r.Header), accepted: time.Now().UTC().Truncate(time.Millisecond),
+	}
+	switch p.body[0] {
 	case '{':
-		return a.publishOne(w, r, publication{body: body[start:], key: key, accepted: now})
+		return a.publishOne(w, r, p)
 	case '[':
-		if key != "" {
+		if p.key != "" {
 			return core.Invalidf("Idempotency-Key", "an Idempotency-Key names one event, and this is an array: give each event its own id instead")
 		}
-		return a.publishBatch(w, r, body[start:], now)
+		return a.publishBatch(w, r, p)
 	}
 	return core.Invalidf("", "the body is neither an object nor an array: an event is {\"event\":\"…\",\"arguments\":{…}}")
 }
@@ -51,6 +52,11 @@ func idempotencyKey(header http.Header) string {
 		return key[1 : len(key)-1]
 	}
 	return key
+}
+
+// traceOf returns the publisher's trace context (https://www.w3.org/TR/trace-context/#traceparent-header). One that is there twice is none.
+func traceOf(header http.Header) core.Trace {
+	return core.ParseTrace(strings.Join(header["Traceparent"], ","))
 }
 
 func (a *api) publishOne(w http.ResponseWriter, r *http.Request, p publication) error {
@@ -67,14 +73,17 @@ func (a *api) publishOne(w http.ResponseWriter, r *http.Request, p publication) 
 	return nil
 }
 
-func (a *api) publishBatch(w http.ResponseWriter, r *http.Request, body []byte, now time.Time) error {
+// publishBatch takes the events of an array.
+func (a *api) publishBatch(w http.ResponseWriter, r *http.Request, batch publication) error {
 	var events []core.Event // as they are answered
 	var out []core.Outgoing // each id once
 	var problem Problem     // all that is wrong
 	known := map[core.EventID]core.Event{}
-	for element := range eventjson.Elements(body) {
+	for element := range eventjson.Elements(batch.body) {
 		index := len(events)
-		event, err := a.readBatched(element, now)
+		one := batch
+		one.body = element
+		event, err := a.readBatched(one)
 		if err != nil {
 			problem.Errors = append(problem.Errors, indexed(index, err)...)
 			if len(problem.Errors) >= maxPublishErrors {
@@ -116,11 +125,11 @@ func (a *api) publishBatch(w http.ResponseWriter, r *http.Request, body []byte, 
 	return nil
 }
 
-func (a *api) readBatched(element []byte, now time.Time) (core.Event, error) {
-	if element[0] != '{' {
+func (a *api) readBatched(p publication) (core.Event, error) {
+	if p.body[0] != '{' {
 		return core.Event{}, core.Invalidf("", "an event is an object {\"event\":\"…\",\"arguments\":{…}}")
 	}
-	event, err := a.readEvent(publication{body: element, accepted: now})
+	event, err := a.readEvent(p)
 	event.Arguments = bytes.Clone(event.Arguments) // or one waiting event would keep the memory of its whole batch
 	return event, err
 }
@@ -138,20 +147,21 @@ func indexed(index int, err error) []FieldError {
 	return fields
 }
 
-// publication is one event on its way in.
+// publication is an event on its way in, or an array of them.
 type publication struct {
-	body     []byte // a valid JSON object
-	key      string // of the request; "": none
+	body     []byte     // valid JSON
+	key      string     // of the request; "": none
+	trace    core.Trace // of the request; "": none
 	accepted time.Time
 }
 
-// readEvent reads and checks an event. Its arguments are a part of the body.
+// readEvent reads and checks the event of an object. Its arguments are a part of the body.
 func (a *api) readEvent(p publication) (core.Event, error) {
 	given, err := eventjson.Read(p.body)
 	if err != nil {
 		return core.Event{}, err
 	}
-	event := core.Event{ID: core.EventID(given.ID), Name: given.Name, Arguments: given.Arguments, Accepted: p.accepted}
+	event := core.Event{ID: core.EventID(given.ID), Name: given.Name, Arguments: given.Arguments, Accepted: p.accepted, Trace: p.trace}
 	switch {
 	case event.ID == "" && p.key == "":
 		event.ID = core.EventID("evt_" + ulid.Make().String())

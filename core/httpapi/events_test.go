@@ -42,6 +42,32 @@ func TestAPublishedEventIsInTheQueueWhenItIsAnswered(t *testing.T) {
 	}
 }
 
+func TestThePublishersTraceContextIsKeptWithTheEvent(t *testing.T) {
+	const trace, other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for _, test := range []struct {
+		name, body string
+		headers    []string
+		want       core.Trace
+	}{
+		{"of one event", `{"id":"e-1","event":"stock.item.changed"}`, []string{"traceparent", trace}, trace},
+		{"of a batch", `[{"event":"stock.item.changed"},{"id":"e-1","event":"stock.item.changed"}]`, []string{"traceparent", trace}, trace},
+		{"of a CloudEvent", `{"specversion":"1.0","type":"stock.item.changed","source":"/shop","id":"e-1"}`, []string{"traceparent", trace}, trace},
+		{"none", `{"id":"e-1","event":"stock.item.changed"}`, nil, ""},
+		{"one that is none", `{"id":"e-1","event":"stock.item.changed"}`, []string{"traceparent", "mine"}, ""},
+		{"two at once", `{"id":"e-1","event":"stock.item.changed"}`, []string{"traceparent", trace + "," + other}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDaemon()
+			if got := d.do(http.MethodPost, "/v1/events", test.body, test.headers...); got.Code != http.StatusAccepted {
+				t.Fatalf("got %d %s", got.Code, got.Body)
+			}
+			if got := d.queue.events["e-1"].Trace; got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestAnEventWithoutAnIDGetsAULID(t *testing.T) {
 	d := newDaemon()
 	published := decoded[httpapi.Published](t, d.do(http.MethodPost, "/v1/events", `{"event":"stock.item.changed"}`), http.StatusAccepted)

@@ -127,7 +127,7 @@ func TestWhatAPluginSaysIsLoggedWithItsNameAndTheDeliveryAndWithoutSecrets(t *te
 	c.Secrets = []string{`hunter2"!`}
 	h := start(t, c)
 	telling := notification("web", "dlv_77", `"tell"`)
-	telling.Trace = core.TraceOf("evt_1", "dlv_77", 1)
+	telling.Trace = core.TraceOf(core.Event{ID: "evt_1"}, "dlv_77", 1)
 	a, err := h.Notify(t.Context(), telling)
 	if err != nil || a.Reason != "it is [secret]" {
 		t.Errorf("got %+v, %v, want the reason without the secret", a, err)

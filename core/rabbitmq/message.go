@@ -19,6 +19,7 @@ import (
 //	type         the event's name, on events alone
 //	attempt, first, since, lane, subscriber      as in core.Message; since in milliseconds
 //	accepted     when the event was accepted, in milliseconds, on events alone
+//	traceparent  the publisher's trace context, on events alone
 //	due, left    when it is to be handed over, in milliseconds; how many of them are left when the delay queue lets it go
 //	failures     how many times a Handler has failed at it
 const (
@@ -28,6 +29,7 @@ const (
 	headerLane       = "lane"
 	headerSubscriber = "subscriber"
 	headerAccepted   = "accepted"
+	headerTrace      = "traceparent"
 	headerDue        = "due"
 	headerLeft       = "left"
 	headerFailures   = "failures"
@@ -64,6 +66,9 @@ func encode(e *envelope) amqp.Publishing {
 	}
 	if m.Content != nil {
 		headers[headerAccepted] = milli(m.Content.Accepted)
+		if m.Content.Trace != "" {
+			headers[headerTrace] = string(m.Content.Trace)
+		}
 		p.Type, p.ContentType, p.Body = m.Content.Name, "application/json", m.Content.Arguments
 	}
 	if !e.due.IsZero() {
@@ -103,11 +108,24 @@ func decode(d *amqp.Delivery) (e envelope, err error) {
 	if m.Subscriber != 0 || err != nil {
 		return e, err
 	}
-	m.Content = &core.Event{ID: m.Event, Name: d.Type, Arguments: json.RawMessage(d.Body), Accepted: fromMilli(read(headerAccepted))}
+	m.Content = &core.Event{
+		ID: m.Event, Name: d.Type, Arguments: json.RawMessage(d.Body), Accepted: fromMilli(read(headerAccepted)), Trace: traceIn(d.Headers),
+	}
 	if eventErr := m.Content.Check(); err == nil {
 		err = eventErr
 	}
 	return e, err
+}
+
+// traceIn reads the publisher's trace context, which is where and what https://w3c.github.io/trace-context-amqp/ says.
+func traceIn(headers map[string]any) core.Trace {
+	switch header := headers[headerTrace].(type) {
+	case string:
+		return core.ParseTrace(header)
+	case []byte:
+		return core.ParseTrace(string(header))
+	}
+	return ""
 }
 
 // number reads a header, whose type depends on who wrote it.

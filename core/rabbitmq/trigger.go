@@ -36,10 +36,10 @@ const maxTrigger = 8<<20 + 1<<16
 //     AMQP binding, section 3.1), and the body is its data
 //
 // The event's id is the one in the body (or of the CloudEvent), else the message-id, which libraries set by themselves; "" where there is neither. What
-// is wrong is a [*core.Invalid]; the event then holds what could be read, its id among it if that is a valid one.
+// is wrong is a [*core.Invalid], but for a trace context, which is ignored then; the event then holds what could be read, its id among it if that is a valid one.
 func parseTrigger(m triggerMessage) (core.Event, error) {
 	given, err := readTrigger(m)
-	event := core.Event{Name: given.Name, Arguments: given.Arguments}
+	event := core.Event{Name: given.Name, Arguments: given.Arguments, Trace: traceIn(m.headers)}
 	id, source := core.EventID(given.ID), "id"
 	if id == "" {
 		id, source = core.EventID(m.messageID), "message-id"

@@ -77,6 +77,19 @@ func TestEveryFormOfATriggerIsRead(t *testing.T) {
 	}
 }
 
+func TestTheTraceContextOfATriggerIsRead(t *testing.T) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for _, test := range []struct {
+		header any
+		want   core.Trace
+	}{{trace, trace}, {[]byte(trace), trace}, {nil, ""}, {"mine", ""}, {int64(1), ""}} {
+		m := triggerMessage{headers: map[string]any{"traceparent": test.header}, body: []byte(`["sales.order.created","{}"]`)}
+		if got, err := parseTrigger(m); err != nil || got.Trace != test.want {
+			t.Errorf("%v: got %q, %v, want %q", test.header, got.Trace, err, test.want)
+		}
+	}
+}
+
 func TestWhatIsWrongWithATriggerIsSaid(t *testing.T) {
 	old, untyped := cloudEvent("cloudEvents:"), cloudEvent("cloudEvents:")
 	old["cloudEvents:specversion"] = "0.3"

@@ -1,7 +1,7 @@
 // What this notifier does: post deliveries to their URL.
 import http from 'node:http';
 import https from 'node:https';
-import { Egress } from './egress.js';
+import { Egress, Refused } from './egress.js';
 import { Permanent, members } from './plugin.js';
 
 const MOST_READ = 64 * 1024; // bytes of an answer
@@ -35,6 +35,7 @@ export class Poster {
     try {
       return outcomeOf(await this.post(url, headers, body, signal));
     } catch (error) {
+      if (error instanceof Refused) return rejected(error.message); // until the operator allows it, that can't work
       if (error.code === 'ERR_INVALID_CHAR') throw new Permanent('a name of the delivery has characters that no header takes');
       return { status: 'STATUS_RETRY', reason: `the recipient can't be reached: ${error.message}` };
     }

@@ -63,20 +63,31 @@ test('what can never work is permanent', async () => {
 test('the operator\'s network is out of reach unless it is allowed', () => {
   const closed = new Egress([]);
   for (const host of ['127.0.0.1', '10.1.2.3', '169.254.169.254', '172.31.0.1', '192.168.1.1', '0.0.0.0', '168.63.129.16', '100.64.0.1', '224.0.0.1',
-    '[::1]', '[::]', '[fe80::1]', '[fd00::1]', '[::ffff:7f00:1]', '[::ffff:127.0.0.1]', '[64:ff9b::7f00:1]', '[2002:7f00:1::]', '[2001:db8::1]']) {
+    '[::1]', '[::]', '[fe80::1]', '[fd00::1]', '[::ffff:7f00:1]', '[::ffff:127.0.0.1]', '[::ffff:0:7f00:1]', '[64:ff9b::7f00:1]', '[2002:7f00:1::]', '[2001:db8::1]']) {
     assert.throws(() => closed.check(host), /egress\.allow/, host);
   }
   for (const host of ['93.184.216.34', '[2606:2800:220:1::1]', '[::ffff:93.184.216.34]', 'example.com']) closed.check(host);
   const open = new Egress(['10.1.0.0/16', '127.0.0.1', 'fd00::/8', 'shop.internal']);
   for (const host of ['10.1.2.3', '127.0.0.1', '[fd00::1]']) open.check(host);
   assert.throws(() => open.check('10.2.0.1'));
+  assert.throws(() => new Egress(['no host']));
 });
 
 test('a name is followed only to addresses that are permitted', async () => {
   const look = (allow) => new Promise((resolve) => new Egress(allow).lookup('localhost', { all: true }, (error, found) => resolve(error ?? found)));
   assert.match((await look([])).message, /localhost has no public address/);
-  assert.ok((await look(['localhost'])).length > 0);
+  for (const name of ['localhost', 'LocalHost.']) assert.ok((await look([name])).length > 0, name);
   assert.ok((await look(['127.0.0.0/8', '::1'])).length > 0);
+});
+
+test('what must not be reached is rejected, and not tried again', async () => {
+  const poster = new Poster();
+  poster.configure(Buffer.alloc(0), []);
+  for (const host of ['127.0.0.1', 'localhost']) {
+    const { status, reason } = await poster.notify(delivery(`http://${host}:1/`), AbortSignal.timeout(5000));
+    assert.equal(status, 'STATUS_REJECTED', host);
+    assert.match(reason, /egress\.allow/);
+  }
 });
 
 test('certificates are for localhost, and signed', () => {

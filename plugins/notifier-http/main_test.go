@@ -15,8 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/postrider/postrider/plugins/internal/plugintest"
 	"github.com/postrider/postrider/sdk"
 	"github.com/postrider/postrider/sdk/host"
 	"github.com/postrider/postrider/sdk/sdktest"
@@ -305,29 +304,9 @@ func TestBadSettingsEndInAPermanentErrorThatNamesThem(t *testing.T) {
 }
 
 func TestTheSamplesAreAccepted(t *testing.T) {
-	content, err := os.ReadFile("postrider.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sample struct {
-		Notifiers map[string]struct {
-			Plugin string `yaml:"plugin"`
-			Config any    `yaml:"config"`
-		} `yaml:"notifiers"`
-	}
-	if err := yaml.Unmarshal(content, &sample); err != nil {
-		t.Fatal(err)
-	}
-	if len(sample.Notifiers) == 0 {
-		t.Fatal("the sample configures no notifier")
-	}
-	for name, n := range sample.Notifiers {
-		raw, err := json.Marshal(n.Config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := start(t).Configure(t.Context(), string(raw)); n.Plugin != "http" || err != nil {
-			t.Errorf("notifiers.%s: plugin %s: %v", name, n.Plugin, err)
+	for name, configuration := range plugintest.Samples(t, "http") {
+		if err := start(t).Configure(t.Context(), configuration); err != nil {
+			t.Errorf("notifiers.%s: %v", name, err)
 		}
 	}
 

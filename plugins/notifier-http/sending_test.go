@@ -116,10 +116,13 @@ func TestWhatAReceiverEchoesHoldsNoSecret(t *testing.T) {
 	} {
 		got := notify(t, p, settled(t, url, settings))
 		said := got.Reason + got.Excerpt
-		for _, secret := range []string{"hidden-token", `top"secr`, `top\"secr`, "dTpoaWRkZW4tdG9rZW4="} {
+		for _, secret := range []string{"hidden-token", `top"secr`, `top\"secr`, "top%22secr", "dTpoaWRkZW4tdG9rZW4="} {
 			if strings.Contains(said, secret) {
 				t.Errorf("%s: %q is shown: %s", name, secret, said)
 			}
+		}
+		if !strings.Contains(got.Reason, "https://elsewhere.example/[secret],") {
+			t.Errorf("%s: the reason is %s", name, got.Reason)
 		}
 		if got.Code != 302 || strings.Count(said, "[secret]") < 4 || !strings.HasSuffix(got.Excerpt, "[secret]") {
 			t.Errorf("%s: got %d, %s", name, got.Code, said)
@@ -195,12 +198,18 @@ func TestWithoutATokenNothingIsSentAndTheReasonSaysWhy(t *testing.T) {
 	release := make(chan struct{})
 	silent := receiver(t, func(http.ResponseWriter, *http.Request) { <-release })
 	t.Cleanup(func() { close(release) })
+	echo := receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		_, secret, _ := r.BasicAuth()
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"error":%q}`, secret)
+	})
 	p := launch(t, `{"timeout":"1s"}`)
 	for _, test := range []struct {
 		name, token, secret, want string
 		status                    sdk.Status
 	}{
 		{"a wrong secret", tokenEndpoint(t, &asked), "hidden-wrong", "answered 401 Unauthorized (invalid_client)", sdk.StatusRetry},
+		{"an endpoint that sends the secret back", echo, "hidden_secret", "answered 400 Bad Request ([secret])", sdk.StatusRetry},
 		{"an endpoint that never answers", silent, "hidden-secret", "no token", sdk.StatusRetry},
 		{"an endpoint that DNS doesn't know", "http://no-such-host.invalid/", "hidden-secret", "no token", sdk.StatusRetry},
 	} {

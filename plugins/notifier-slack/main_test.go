@@ -12,8 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/postrider/postrider/plugins/internal/plugintest"
 	"github.com/postrider/postrider/sdk"
 	"github.com/postrider/postrider/sdk/host"
 	"github.com/postrider/postrider/sdk/sdktest"
@@ -351,41 +350,21 @@ func TestWhatIsTooLongForSlackIsShortened(t *testing.T) {
 }
 
 func TestTheSamplesAreAccepted(t *testing.T) {
-	content, err := os.ReadFile("postrider.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sample struct {
-		Notifiers map[string]struct {
-			Plugin string `yaml:"plugin"`
-			Config any    `yaml:"config"`
-		} `yaml:"notifiers"`
-	}
-	if err := yaml.Unmarshal(content, &sample); err != nil {
-		t.Fatal(err)
-	}
 	settings, err := os.ReadFile("settings.json")
 	if err != nil {
 		t.Fatal(err)
-	}
-	if len(sample.Notifiers) == 0 {
-		t.Fatal("the sample configures no notifier")
 	}
 	s := newSlack(t, 0)
 	url := s.hook("samples", hook{})
 	order := `{"increment_id":"000000001","entity_id":1,"customer_firstname":"A","customer_lastname":"B","grand_total":36.39,"order_currency_code":"EUR",` +
 		`"items":[{"name":"Bag","qty_ordered":2}]}`
-	for name, n := range sample.Notifiers {
-		raw, err := json.Marshal(n.Config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := launch(t, string(raw))
+	for name, configuration := range plugintest.Samples(t, "slack") {
+		p := launch(t, configuration)
 		for _, s := range []json.RawMessage{nil, settings} {
 			d := delivery(url, order)
 			d.ID += name + string(s[:min(len(s), 1)])
 			d.Settings = s
-			if got := notify(t, p, d); n.Plugin != "slack" || got.Status != sdk.StatusDelivered {
+			if got := notify(t, p, d); got.Status != sdk.StatusDelivered {
 				t.Errorf("notifiers.%s (settings %s): got %+v", name, s, got)
 			}
 		}

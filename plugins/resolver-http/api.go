@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/postrider/postrider/plugins/internal/auth"
 	"github.com/postrider/postrider/sdk"
 )
 
@@ -36,7 +37,8 @@ type api struct {
 	base           *url.URL
 	path           string // of base, escaped, without a slash at its end
 	headers        http.Header
-	auth           auth
+	signer         signer
+	secrets        auth.Secrets // that are sent, but for tokens that are fetched
 	timeout        time.Duration
 	permanent      []int
 	encodedSlashes bool
@@ -62,9 +64,11 @@ func newAPI(ctx context.Context, c apiConfig) (*api, error) {
 		base: base, path: strings.TrimRight(base.EscapedPath(), "/"), encodedSlashes: c.EncodedSlashes, permanent: permanent, timeout: defaultTimeout,
 		headers: http.Header{"Accept": {"application/json"}, "User-Agent": {"Postrider/" + version}, "Cache-Control": {"no-cache"}},
 	}
-	if a.auth, err = newAuth(ctx, c.Auth); err != nil {
+	var secret []string
+	if a.signer, secret, err = newSigner(ctx, c.Auth); err != nil {
 		return nil, fmt.Errorf("auth.%w", err)
 	}
+	a.secrets = a.secrets.With(secret...)
 	for name, value := range c.Headers {
 		if err := checkHeader(name); err != nil {
 			return nil, fmt.Errorf("headers.%s: %w", name, err)
@@ -73,6 +77,7 @@ func newAPI(ctx context.Context, c apiConfig) (*api, error) {
 			return nil, fmt.Errorf("headers.%s: its value has characters that can't stand there", name)
 		}
 		a.headers.Set(name, value)
+		a.secrets = a.secrets.With(value)
 	}
 	if c.Timeout != "" {
 		a.timeout, err = time.ParseDuration(c.Timeout)
@@ -133,11 +138,11 @@ func (a *api) do(ctx context.Context, o outgoing) (*http.Response, error) {
 			return nil, err
 		}
 		r.URL, r.Header = o.url, o.header.Clone()
-		if err := a.auth.sign(ctx, r); err != nil {
+		if err := a.signer.sign(ctx, r); err != nil {
 			return nil, &credentialError{err}
 		}
 		response, err := sdk.HTTPClient(ctx).Do(r)
-		if err != nil || response.StatusCode != http.StatusUnauthorized || !a.auth.refused(r) || !again {
+		if err != nil || response.StatusCode != http.StatusUnauthorized || !a.signer.refused(r) || !again {
 			return response, err
 		}
 		response.Body.Close()
@@ -151,7 +156,7 @@ func (e *credentialError) Unwrap() error { return e.error }
 
 // judge says whether an answer that is none may be another one later.
 func (a *api) judge(response *http.Response, said string, body []byte) error {
-	err := errors.New(said + explain(body))
+	err := errors.New(said + explain(body, a.secrets.With(credential(response.Request))))
 	switch status := response.StatusCode; {
 	case slices.Contains(a.permanent, status):
 		return sdk.Permanent(err)
@@ -163,8 +168,9 @@ func (a *api) judge(response *http.Response, said string, body []byte) error {
 	return err
 }
 
-// explain returns what an API says about an error, if it says so in one of the usual members of a JSON object, as text of one line.
-func explain(body []byte) string {
+// explain returns what an API says about an error, if it says so in one of the usual members of a JSON object, as text of one line. What it sends back of
+// the secrets is left out.
+func explain(body []byte, secrets auth.Secrets) string {
 	var object map[string]any
 	if json.Unmarshal(body, &object) != nil {
 		return ""
@@ -174,6 +180,7 @@ func explain(body []byte) string {
 		if !ok || said == "" {
 			continue
 		}
+		said = secrets.Hide(said)
 		said = strings.Map(func(r rune) rune {
 			if unicode.IsControl(r) {
 				return ' '
@@ -206,7 +213,7 @@ func (a *api) failure(ctx context.Context, err error) error {
 	case errors.As(err, &refused):
 		return sdk.Permanent(refused) // until the operator allows it, and replays
 	case errors.As(err, &credential) && ctx.Err() == nil:
-		return credential.error
+		return errors.New(a.secrets.Hide(credential.Error()))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("no answer from %s within %v", a.base.Host, a.timeout)
 	case ctx.Err() != nil:

@@ -298,6 +298,36 @@ func TestRequestsSayWhoSendsThem(t *testing.T) {
 	}
 }
 
+func TestWhatAnAPISendsBackHoldsNoSecret(t *testing.T) {
+	tokenURL := shop(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"access_token":"hidden-fetched","token_type":"bearer"}`)
+	})
+	url := shop(t, func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		w.WriteHeader(400)
+		raw, _ := json.Marshal(fmt.Sprintf("%s %s %s %s%s", r.Header.Get("Authorization"), r.Header.Get("X-Key"), password,
+			strings.Repeat("x", 100), r.Header.Get("Authorization")+r.Header.Get("X-Key"))) // cut within them
+		fmt.Fprintf(w, `{"message":%s}`, raw)
+	})
+	echo := shop(t, func(w http.ResponseWriter, r *http.Request) {
+		_, secret, _ := r.BasicAuth()
+		w.WriteHeader(400)
+		fmt.Fprintf(w, `{"error":%q}`, secret)
+	})
+	for _, api := range []string{
+		`,"auth":{"bearer":{"token":"hidden-token"}}`,
+		`,"auth":{"basic":{"user":"u","password":"hidden-token"}}`,
+		`,"auth":{"oauth2":{"token_url":"` + tokenURL + `","client_id":"me","client_secret":"s"}}`,
+		`,"auth":{"oauth2":{"token_url":"` + echo + `","client_id":"me","client_secret":"hidden_secret"}}`,
+		`,"headers":{"X-Key":"hidden-key"}`,
+	} {
+		_, err := call(t, launch(t, oneService(url, api, `"request":{"path":"orders"}`)), `{}`)
+		if err == nil || !strings.Contains(err.Error(), "[secret]") || strings.Contains(err.Error(), "hidden") || strings.Contains(err.Error(), "dTpoaWRkZW4tdG9rZW4") {
+			t.Errorf("%s: got %v", api, err)
+		}
+	}
+}
+
 func TestEachCallAsksTheAPIAnew(t *testing.T) {
 	var asked atomic.Int32
 	url := shop(t, func(w http.ResponseWriter, r *http.Request) {

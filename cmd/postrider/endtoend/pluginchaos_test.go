@@ -303,6 +303,7 @@ func TestNothingIsLostAndNoAttemptIsBurntWhenPluginsAreKilledStoppedSwappedAndMa
 	}
 
 	// Processes for suspects end a minute after the last one: at full length they are waited for.
+	// 64 MiB are what the garbage collector may keep of payloads of 4 MiB; what a single kill or swap leaves behind, core/pluginhost looks for from inside.
 	var now, quarantined int
 	var then int64
 	waitFor(t, 3*time.Minute, "memory and descriptors are back to where they were", func() bool {

@@ -98,7 +98,26 @@ func traceOf(t *testing.T, header http.Header) (trace, span string) {
 	return parts[1], parts[2]
 }
 
-func TestDaemonPluginReceiverAndWebAPISeeOneTracePerEventAlsoAcrossARestart(t *testing.T) {
+// publishIn publishes an event in a trace of the publisher's.
+func (d *daemon) publishIn(traceparent, event string) {
+	d.in.t.Helper()
+	request, err := http.NewRequestWithContext(d.in.t.Context(), "POST", d.url+"/v1/events", strings.NewReader(event))
+	if err != nil {
+		d.in.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+d.token)
+	request.Header.Set("traceparent", traceparent)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		d.in.t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusAccepted {
+		d.in.t.Fatalf("publish: %s", answer.Status)
+	}
+}
+
+func TestPublisherDaemonPluginReceiverAndWebAPISeeOneTracePerEventAlsoAcrossARestart(t *testing.T) {
 	t.Parallel()
 	api := startWebAPI(t, "/rest/V1/orders/7", "only-for-the-shop", `{"do":"say"}`)
 	in := resolvesBy(t, api, `retry: ["10ms"]`)
@@ -109,7 +128,8 @@ func TestDaemonPluginReceiverAndWebAPISeeOneTracePerEventAlsoAcrossARestart(t *t
 	if status, body := d.call("POST", "/v1/subscribers", map[string]any{"event": "sales.order.created", "notifier": "chaos", "url": r.URL}); status != 201 {
 		t.Fatalf("subscribe: %d %s", status, body)
 	}
-	in.postrider("publish", "sales.order.created", "--args", `{"id":7}`)
+	const publishers = "4bf92f3577b34da6a3ce929d0e0e4736"
+	d.publishIn("00-"+publishers+"-00f067aa0ba902b7-01", `{"event":"sales.order.created","arguments":{"id":7}}`)
 	d.settled("dead", 1)
 	eventually(t, "the plugin has said what it was told to", func() bool { return strings.Contains(in.log.tail(1<<20), "as told") })
 	d.kill()
@@ -118,6 +138,9 @@ func TestDaemonPluginReceiverAndWebAPISeeOneTracePerEventAlsoAcrossARestart(t *t
 	eventually(t, "the replay arrives", func() bool { return len(r.all()) >= 3 })
 
 	trace, first := traceOf(t, r.all()[0].Header)
+	if trace != publishers {
+		t.Errorf("the first attempt is of trace %s, the publisher's is %s", trace, publishers)
+	}
 	spans := map[string]bool{}
 	for _, one := range r.all()[:3] {
 		same, span := traceOf(t, one.Header)

@@ -63,6 +63,9 @@ func statusLine(code int) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", code, http.StatusText(code)))
 }
 
+// longestURL is how long a URL may be, in bytes, of which a message shows the path: cut off, it might show a part of a secret that is not known for one.
+const longestURL = 200
+
 // withoutQuery shortens a URL to what is safe and useful in a message.
 func withoutQuery(raw string) string {
 	u, err := url.Parse(raw)
@@ -70,7 +73,11 @@ func withoutQuery(raw string) string {
 		return "an address that is none"
 	}
 	u.RawQuery, u.Fragment, u.User = "", "", nil
-	return clean([]byte(u.String()[:min(len(u.String()), 200)]))
+	text := u.String()
+	if len(text) > longestURL {
+		text = u.Scheme + "://" + u.Host[:min(len(u.Host), longestURL)]
+	}
+	return clean([]byte(text))
 }
 
 // inspect reads the whole answer, for which there is time until the limit of the attempt, and looks for a member `errors` in it.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postrider/postrider/plugins/internal/auth"
 	"github.com/postrider/postrider/plugins/internal/oauth2"
 	"github.com/postrider/postrider/sdk"
 )
@@ -123,7 +124,7 @@ type request struct {
 	rule    *Rule
 	header  []Field
 	tokens  *oauth2.Source // nil: none is sent, or one of header
-	secrets secrets
+	secrets auth.Secrets
 }
 
 // request reads how to send. An error begins with the key that is wrong.
@@ -134,7 +135,7 @@ func (p *Poster) request(rule *Rule, s Sending) (*request, error) {
 		return nil, err
 	}
 	for _, field := range r.header {
-		r.secrets = r.secrets.with(field.Value)
+		r.secrets = r.secrets.With(field.Value)
 	}
 	if s.TLS != nil {
 		if r.sender, err = p.senderFor(*s.TLS); err != nil {
@@ -148,12 +149,12 @@ func (p *Poster) request(rule *Rule, s Sending) (*request, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("auth: %w", err)
-	case hasField(r.header, authorization):
+	case hasField(r.header, auth.Field):
 		return nil, errors.New("headers: Authorization is what auth makes: leave one of them out")
 	}
-	r.secrets = r.secrets.with(secret...)
+	r.secrets = r.secrets.With(secret...)
 	if value != "" {
-		r.header = append(r.header, Field{authorization, value})
+		r.header = append(r.header, Field{auth.Field, value})
 		return r, nil
 	}
 	if r.tokens, err = p.tokens(*s.Auth.OAuth2); err != nil {
@@ -180,9 +181,9 @@ func (p *Poster) senderFor(t TLS) (*Sender, error) {
 
 // with returns how a subscriber sends that says own. Where both say who sends, in whatever way, the subscriber's word counts alone.
 func (s Sending) with(own Sending) Sending {
-	if own.Auth != nil || own.Headers.Has(authorization) {
+	if own.Auth != nil || own.Headers.Has(auth.Field) {
 		s.Auth = own.Auth
-		s.Headers = s.Headers.without(authorization)
+		s.Headers = s.Headers.without(auth.Field)
 	}
 	if own.TLS != nil {
 		s.TLS = own.TLS
@@ -196,7 +197,7 @@ func (r *request) send(ctx context.Context, m Message) sdk.Outcome {
 	if r.tokens != nil {
 		return r.sendWithToken(ctx, m)
 	}
-	return r.secrets.hide(r.sender.Send(ctx, r.dress(m), r.rule))
+	return hide(r.secrets, r.sender.Send(ctx, r.dress(m), r.rule))
 }
 
 // dress adds the header. What the message has already wins: signatures are not for users to replace.
@@ -215,9 +216,9 @@ func (r *request) sendWithToken(ctx context.Context, m Message) sdk.Outcome {
 	for renewed := false; ; renewed = true {
 		token, err := r.tokens.Token(ctx)
 		if err != nil {
-			return r.secrets.hide(noToken(ctx, limit, err))
+			return hide(r.secrets, noToken(ctx, limit, err))
 		}
-		outcome := r.secrets.with(token).hide(r.sender.Send(ctx, r.dress(m, Field{authorization, bearer + token}), r.rule))
+		outcome := hide(r.secrets.With(token), r.sender.Send(ctx, r.dress(m, Field{auth.Field, auth.OfToken(token)}), r.rule))
 		if outcome.Code != 401 || outcome.Status == sdk.StatusDelivered || renewed {
 			return outcome
 		}

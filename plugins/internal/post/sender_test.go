@@ -183,6 +183,18 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
+// Where it would be cut off, a secret in it would not be known for one.
+func TestALongRedirectIsToldByItsHostAlone(t *testing.T) {
+	server := receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "https://elsewhere.example/"+strings.Repeat("x", 300))
+		w.WriteHeader(http.StatusFound)
+	})
+	got := newSender(t, Config{}, "127.0.0.1").Send(t.Context(), message(server.URL), rule(t, Success{}))
+	if !strings.Contains(got.Reason, "points to https://elsewhere.example, but") {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestAPrivateAddressIsRejectedUnlessAllowed(t *testing.T) {
 	var reached atomic.Int32
 	server := receiver(t, func(http.ResponseWriter, *http.Request) { reached.Add(1) })
