@@ -221,6 +221,35 @@ func TestAnEventThatNobodyWantsIsRecordedAsSuch(t *testing.T) {
 	})
 }
 
+// The memory of these tests leaves it to the dispatcher, as a queue does that a crash keeps from it.
+func TestAReplayTakesTheDeadLetterOfAnEventAwayWhateverComesOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(subscriber(1, "order.created"))
+		e := start(t, m, plugins{resolve: func(context.Context, core.Resolution) ([]byte, error) { return nil, errors.New("no order 1") }})
+		publish(t, m, "evt_1", "order.created")
+		pass(time.Hour)
+		replay := func() {
+			if err := e.ReplayDeadLetter(t.Context(), "evt_1"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		replay()
+		if len(m.dead) != 0 {
+			t.Errorf("it is tried again, and a dead letter still: %+v", m.dead)
+		}
+		pass(time.Hour)
+		if len(m.dead) != 1 {
+			t.Errorf("after that: %d dead letters", len(m.dead))
+		}
+		m.change(1, func(*core.Subscriber) bool { return false })
+		replay()
+		if state := m.events["evt_1"].State; state != core.EventUnwanted || len(m.dead) != 0 {
+			t.Errorf("with no subscriber left, the event is %s, and a dead letter still: %+v", state, m.dead)
+		}
+	})
+}
+
 func TestWhatTheResolverSaysDecidesAboutTheEvent(t *testing.T) {
 	for _, test := range []struct {
 		name     string
