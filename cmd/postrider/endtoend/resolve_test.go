@@ -63,7 +63,7 @@ func anEventThatCannotBeResolvedIsADeadLetterWithItsAttemptsAndAReplayResolvesIt
 			t.Errorf("the dead letter is %+v, want one of kind event with %d attempts that say why", dead, attempts)
 		}
 		for i, a := range dead.Attempts {
-			if a.Number != i+1 || a.Outcome != "retry" || !strings.Contains(a.Reason, "no order 77") {
+			if a.Number != i+1 || a.Outcome != "retry" || !strings.Contains(a.Reason, "no order 77") || strings.Count(a.Reason, "::get") != 1 {
 				t.Errorf("attempt %d is %+v", i+1, a)
 			}
 		}
