@@ -253,6 +253,7 @@ func aLaneHasNoMoreAttemptsUnderWayThanItsLimit(t *testing.T, queue string) {
 		t.Errorf("%d attempts are under way in a lane for %d", n, limit)
 	}
 	release()
+	waitFor(t, 2*patience, "the slow receiver has got them all, too", func() bool { n, _ := slow.counts(); return n == events }) // a queue may put off what found no room, by a minute
 	d.settled("delivered", 2*events)
 	if most != limit {
 		t.Errorf("%d attempts were under way at a time, want %d", most, limit)
