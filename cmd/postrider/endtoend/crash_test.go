@@ -102,16 +102,16 @@ func TestNothingIsLostWhenTheDaemonIsKilled(t *testing.T) {
 }
 
 func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
-	nothingIsLostWhenTheNotifierIsKilled(t, "", "notifier killed ")
+	nothingIsLostWhenTheNotifierIsKilled(t, "", "notifier killed ", 3, 4000)
 }
 
 func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilledWithTheQueueOnRabbitMQ(t *testing.T) {
-	nothingIsLostWhenTheNotifierIsKilled(t, onRabbitMQ(broker.Start(t).VHost(t)), "the queue on RabbitMQ, notifier killed ")
+	nothingIsLostWhenTheNotifierIsKilled(t, onRabbitMQ(broker.Start(t).VHost(t)), "the queue on RabbitMQ, notifier killed ", 2, 1500)
 }
 
-func nothingIsLostWhenTheNotifierIsKilled(t *testing.T, queue, faults string) {
-	kills := setting(t, "POSTRIDER_KILLS", 3)
-	b := &burst{oracle: newOracle(), total: setting(t, "POSTRIDER_EVENTS", 4000)}
+func nothingIsLostWhenTheNotifierIsKilled(t *testing.T, queue, faults string, kills, events int) {
+	kills = setting(t, "POSTRIDER_KILLS", kills)
+	b := &burst{oracle: newOracle(), total: setting(t, "POSTRIDER_EVENTS", events)}
 	in := install(t, queue)
 	d := in.serve()
 	r := receive(t, always(200))
