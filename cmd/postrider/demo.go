@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +71,8 @@ type demo struct {
 	app      *app
 	json     bool
 	listen   string
-	received chan receiver.Received // the first delivery; later ones are shown as they come
+	received chan receiver.Received // the first delivery, and no other
+	first    sync.Once              // sends it
 	daemon   *sandbox.Daemon
 	client   *client.Client
 }
@@ -181,12 +183,13 @@ func (d *demo) deliver(ctx context.Context, recipient string) (demoResult, error
 
 // take hands the first delivery to deliver and shows the others.
 func (d *demo) take(got receiver.Received) {
-	select {
-	case d.received <- got:
-	default:
-		if !d.json {
-			d.app.showReceived(got)
-		}
+	first := false
+	d.first.Do(func() { first = true })
+	switch {
+	case first:
+		d.received <- got // has room for one
+	case !d.json:
+		d.app.showReceived(got)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -110,6 +111,94 @@ func TestDemoDeliversAnOrderAndCleansUp(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	nothingLeft(t, temporary)
+}
+
+func TestTheDemoStaysUntilCtrlCAndEverythingOfItGoesWithIt(t *testing.T) {
+	program, temporary := executable(t), shortTempDir(t)
+	c := exec.Command(program, "demo", "--listen", "127.0.0.1:0")
+	c.Dir, c.Env = temporary, append(os.Environ(), "TMPDIR="+temporary)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell gives each job a group, which Ctrl-C reaches as a whole
+	var screen, stderr syncBuffer
+	c.Stdout, c.Stderr = &screen, &stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	defer syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+	shows := func(text string) {
+		t.Helper()
+		for deadline := time.Now().Add(60 * time.Second); !strings.Contains(screen.String(), text); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s is not on the screen:\n%s%s", text, screen.String(), stderr.String())
+			}
+		}
+	}
+	shows("listen --fail-first 3")
+	contains(t, screen.String(), `"type": "sales.order.created"`, `"entity_id": 1`, "until Ctrl-C")
+
+	// What it says to do next, as it stands there.
+	_, next, _ := strings.Cut(screen.String(), "  export POSTRIDER_DATA_DIR=")
+	next, _, _ = strings.Cut(next, "\n\n")
+	try := exec.Command("sh", "-euc", "export POSTRIDER_DATA_DIR="+next)
+	try.Dir = temporary
+	if output, err := try.CombinedOutput(); err != nil || !bytes.Contains(output, []byte("sales.order.created")) {
+		t.Fatalf("what the demo says to do next: %v\n%s\n%s", err, try.Args[2], output)
+	}
+	shows(`"entity_id": 2`)
+
+	if runtime.GOOS == "linux" && len(processesOf(t, temporary)) < 3 {
+		t.Error("the demo's daemon and its plugins are not found among the processes")
+	}
+	if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil || stderr.String() != "" {
+			t.Errorf("after Ctrl-C it ended with %v; it said: %s", err, stderr.String())
+		}
+	case <-time.After(60 * time.Second):
+		t.Fatalf("it does not end at Ctrl-C:\n%s", screen.String())
+	}
+	contains(t, screen.String(), "Stopping")
+	if left := processesOf(t, temporary); len(left) > 0 {
+		t.Errorf("the processes %v were left behind", left)
+	}
+	nothingLeft(t, temporary)
+}
+
+// processesOf returns the processes, where the system tells, that have a directory in their environment: as their place for temporary files, or for sockets.
+func processesOf(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	environments, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range environments {
+		if content, err := os.ReadFile(path); err == nil && bytes.Contains(content, []byte("="+dir)) { // an error: it has just ended
+			found = append(found, filepath.Base(filepath.Dir(path)))
+		}
+	}
+	return found
+}
+
+// syncBuffer is what a process has said so far.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 func TestServeRunsUntilItIsToldToStopAndLeavesASoundDatabase(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 func (a *app) publish() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "publish EVENT",
+		Use:   "publish [EVENT]",
 		Short: "Publish an event",
 		Long: `Publish an event: its name, and the named arguments of the service that makes its payload. When the command returns,
 the daemon has the event on disk.

@@ -23,8 +23,8 @@ func (a *app) subscriber() *cobra.Command {
   postrider subscriber disable 3`,
 	}
 	c.AddCommand(a.subscriberList(), a.subscriberShow(), a.subscriberAdd(), a.subscriberUpdate(),
-		a.subscriberSwitch("enable", "Let deliveries go on, those that waited too", true),
-		a.subscriberSwitch("disable", "Hold deliveries back until it is enabled again", false),
+		a.subscriberSwitch("enable", "Send it events again, and first what waited for it", true),
+		a.subscriberSwitch("disable", "Hold back what waits for it, and leave it out of new events, until it is enabled again", false),
 		a.subscriberRotateSecret(), a.subscriberDelete())
 	return c
 }
@@ -203,7 +203,7 @@ func (a *app) subscriberAdd() *cobra.Command {
 	}
 	to, asJSON, options := connectionFlags(c), jsonFlag(c), subscriberFlags(c)
 	c.Flags().Lookup("notifier").Usage += " (default: default)"
-	disabled := c.Flags().Bool("disabled", false, "add it disabled: its deliveries are held back until it is enabled")
+	disabled := c.Flags().Bool("disabled", false, "add it disabled: it is left out of events until it is enabled")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		f, err := options.fields(a, c)
 		if err != nil {

@@ -118,7 +118,7 @@ func topologyOf(queue config.Queue, planned rabbitmq.Topology, found []rabbitmq.
 func (a *app) printTopology(t topology) {
 	a.sayf("On %s:\n", t.Broker)
 	queues := table{header: []string{"QUEUE", "STATE", "WAITING", "CONSUMERS", "WHAT IT IS"}}
-	missing, unused := 0, 0
+	missing, unused, foreign := 0, 0, ""
 	for _, q := range t.Queues {
 		state, waiting, consumers := "exists", thousands(q.Messages), thousands(q.Consumers)
 		switch {
@@ -128,6 +128,8 @@ func (a *app) printTopology(t topology) {
 		case q.Unused:
 			state = "not used any more"
 			unused++
+		case q.Foreign:
+			foreign = q.Name
 		}
 		queues.add(q.Name, state, waiting, consumers, q.Role)
 	}
@@ -140,6 +142,9 @@ func (a *app) printTopology(t topology) {
 		}
 	}
 	a.print(bindings)
+	if foreign != "" {
+		a.sayf("\n%s is used as it is: what leads into it was bound when it was declared, and is not changed by this configuration.", foreign)
+	}
 	if missing > 0 {
 		a.sayf("\nThe daemon declares what does not exist when it starts.")
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/postrider/postrider/core/bolt"

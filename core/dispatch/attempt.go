@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/core"
@@ -185,7 +186,10 @@ func answerOf(ctx context.Context, err error, where string) (core.Answer, error)
 	if ctx.Err() != nil {
 		return core.Answer{}, ctx.Err()
 	}
-	reason := where + ": " + err.Error()
+	reason := err.Error()
+	if !strings.Contains(reason, where) { // an error of a resolver names its service by itself
+		reason = where + ": " + reason
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		reason = where + " did not answer in time"
 	}

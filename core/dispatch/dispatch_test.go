@@ -221,6 +221,39 @@ func TestAnEventThatNobodyWantsIsRecordedAsSuch(t *testing.T) {
 	})
 }
 
+// The memory of these tests leaves it to the dispatcher, as a queue does that a crash keeps from it.
+func TestAReplayTakesTheDeadLetterOfAnEventAwayWhateverComesOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(subscriber(1, "order.created"))
+		e := start(t, m, plugins{resolve: func(context.Context, core.Resolution) ([]byte, error) { return nil, errors.New("no order 1") }})
+		publish(t, m, "evt_1", "order.created")
+		pass(time.Hour)
+		replay := func() {
+			if err := e.ReplayDeadLetter(t.Context(), "evt_1"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		isDead := func() bool {
+			_, err := m.DeadLetter(t.Context(), "evt_1")
+			return err == nil
+		}
+		replay()
+		if isDead() {
+			t.Error("it is tried again, and a dead letter still")
+		}
+		pass(time.Hour)
+		if !isDead() {
+			t.Error("when its new budget is spent it is no dead letter")
+		}
+		m.change(1, func(*core.Subscriber) bool { return false })
+		replay()
+		if record, err := m.Event(t.Context(), "evt_1"); err != nil || record.State != core.EventUnwanted || isDead() {
+			t.Errorf("with no subscriber left, the event is %s, %v, and a dead letter still: %t", record.State, err, isDead())
+		}
+	})
+}
+
 func TestWhatTheResolverSaysDecidesAboutTheEvent(t *testing.T) {
 	for _, test := range []struct {
 		name     string

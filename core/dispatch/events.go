@@ -31,7 +31,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 	}
 	subscribers := e.config.Subscribers.Match(event.Name)
 	if len(subscribers) == 0 {
-		return core.Result{Log: []core.Record{core.EventRecord{Event: event, State: core.EventUnwanted}}}, nil
+		return core.Result{Log: append(revived(m), core.EventRecord{Event: event, State: core.EventUnwanted})}, nil
 	}
 
 	if only := subscribers[0].ID; len(subscribers) == 1 && e.lanes.isCrowded(only) {
@@ -53,10 +53,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 		payload = event.Arguments
 	}
 
-	result := core.Result{Log: []core.Record{record}}
-	if m.First > 1 {
-		result.Log = append(result.Log, core.ResurrectRecord{ID: string(event.ID)})
-	}
+	result := core.Result{Log: append(revived(m), record)}
 	deliveries, err := e.deliver(ctx, flying, work{event: event, payload: payload, number: 1, first: 1}, subscribers)
 	if err != nil {
 		return core.Result{}, err
@@ -68,10 +65,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 // lost. Those of a disabled or a deleted subscriber are among them. All goes on in messages: there may be some of a delivery already, and who has one
 // in hand would not know of an attempt that is made here.
 func (e *Engine) dispatchAgain(ctx context.Context, m core.Message) (core.Result, error) {
-	var result core.Result
-	if m.First > 1 {
-		result.Log = append(result.Log, core.ResurrectRecord{ID: string(m.Event)})
-	}
+	result := core.Result{Log: revived(m)}
 	filter := core.DeliveryFilter{Event: m.Event, Limit: 1000}
 	for {
 		page, next, err := e.config.Log.Deliveries(ctx, filter)
@@ -135,7 +129,15 @@ func (e *Engine) unresolved(m core.Message, event core.Event, answer core.Answer
 	}
 	settle(&a, e.config.Retry, 0)
 	e.tell(event, a)
-	return and(core.Result{Log: []core.Record{core.AttemptRecord{Attempt: a}}}, follow(a, event))
+	return and(core.Result{Log: append(revived(m), core.AttemptRecord{Attempt: a})}, follow(a, event))
+}
+
+// revived takes away the dead letter of an event that was replayed, where the queue has not done so.
+func revived(m core.Message) []core.Record {
+	if m.First == 1 {
+		return nil
+	}
+	return []core.Record{core.ResurrectRecord{ID: string(m.Event)}}
 }
 
 // deliver makes the first attempts of an event's deliveries where that is quick, and leaves the others to messages of their own. first is

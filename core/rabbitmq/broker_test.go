@@ -447,3 +447,45 @@ func TestTheTopologyIsWhatItAlwaysWas(t *testing.T) {
 		}
 	}
 }
+
+// A crash between filing a dead letter and acknowledging its message brings the message again: at once, or after the dead letter was replayed.
+func TestWhatTheBrokerGaveUpOnAndComesAgainIsFiledOnceAndUndoesNoReplay(t *testing.T) {
+	p := newPlaceOn(t, broker.Start(t).URL())
+	b := p.open(t)
+	e := benchEvent()
+	m := core.EventMessage(e)
+	dead := encode(&envelope{message: m})
+	for range 2 {
+		send(t, p, "", p.prefix+deadletterSuffix, dead)
+	}
+	send(t, p, "", p.prefix+deadletterSuffix, amqp.Publishing{MessageId: "the-last", Body: []byte("?")}) // one is filed after the other
+	until(t, "all are filed", func() bool {
+		_, err := b.DeadLetter(t.Context(), "the-last")
+		return err == nil
+	})
+	if page, _, err := b.DeadLetters(t.Context(), core.DeadLetterFilter{Limit: 10}); err != nil || len(page) != 2 {
+		t.Errorf("of one event that came twice, and of the last one, there are the dead letters %+v, %v", page, err)
+	}
+
+	got := make(chan core.Message, 10)
+	consumed(t, b, core.EventQueue, func(_ context.Context, m core.Message) (core.Result, error) {
+		got <- m
+		return core.Result{Log: []core.Record{core.EventRecord{Event: *m.Content, State: core.EventDispatched}}}, nil
+	})
+	if err := b.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: m}); err != nil {
+		t.Fatal(err)
+	}
+	next(t, got, "the replayed event")
+	until(t, "it is dispatched", func() bool {
+		record, err := b.Event(t.Context(), e.ID)
+		return err == nil && record.State == core.EventDispatched
+	})
+	send(t, p, "", p.prefix+deadletterSuffix, dead)
+	if again := next(t, got, "the event, for what follows from it may be lost"); !again.Redelivered || again.Event != e.ID || again.Attempt != 1 {
+		t.Errorf("after its dispatch it came as %+v", again)
+	}
+	_, err := b.DeadLetter(t.Context(), string(e.ID))
+	if record, known := b.Event(t.Context(), e.ID); !errors.Is(err, core.ErrNotFound) || known != nil || record.State != core.EventDispatched {
+		t.Errorf("the event is %s, and its dead letter: %v", record.State, err)
+	}
+}

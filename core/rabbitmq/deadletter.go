@@ -40,8 +40,8 @@ func (q *Queue) bury(l *link) {
 	s.ended()
 }
 
-// buryOne makes a dead letter of a message. If the log has its attempt already, it was only never acknowledged: then it is consumed as it would have been,
-// with what follows from that attempt.
+// buryOne makes a dead letter of a message. If the log has its attempt already, or has the event as dispatched, it was only never acknowledged, or is a
+// dead letter that was replayed since: then it is consumed as it would have been, with what follows from that.
 func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
 	ctx := context.Background() // ends with the link
 	e, err := decode(d)
@@ -57,6 +57,14 @@ func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
 	case !errors.Is(err, core.ErrNotFound):
 		return err
 	}
+	record, err := q.config.Store.Event(ctx, m.Event)
+	if err != nil && !errors.Is(err, core.ErrNotFound) {
+		return err
+	}
+	if m.Content != nil && (record.State == core.EventDispatched || record.State == core.EventUnwanted) && err == nil {
+		e.failures++ // so that whoever consumes it knows that it may have been consumed before
+		return l.deliver(ctx, []*posting{q.delays.send(q.target(core.EventQueue), e, time.Now())})
+	}
 	letter := core.DeadLetter{
 		ID: string(m.Event), Kind: core.DeadEvent, Event: m.Event, Subscriber: m.Subscriber, Died: time.Now(), Last: m.Attempt - 1,
 		Reason: fmt.Sprintf("the broker gave up on its message (%s): Postrider was interrupted each time it had it in hand; see why in its log, then replay "+
@@ -68,10 +76,6 @@ func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
 		log = append(log, core.EventRecord{Event: *m.Content, State: core.EventDead})
 	} else {
 		letter.ID, letter.Kind = string(core.DeliveryIDOf(m.Event, m.Subscriber)), core.DeadDelivery
-		record, err := q.config.Store.Event(ctx, m.Event)
-		if err != nil && !errors.Is(err, core.ErrNotFound) {
-			return err
-		}
 		letter.EventName = record.Event.Name
 	}
 	q.log.Warn("the broker gave up on a message", "dead_letter", letter.ID, "event", m.Event, "subscriber", m.Subscriber, "attempt", m.Attempt)

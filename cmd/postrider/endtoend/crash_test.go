@@ -102,9 +102,17 @@ func TestNothingIsLostWhenTheDaemonIsKilled(t *testing.T) {
 }
 
 func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
-	kills := setting(t, "POSTRIDER_KILLS", 3)
-	b := &burst{oracle: newOracle(), total: setting(t, "POSTRIDER_EVENTS", 4000)}
-	in := install(t)
+	nothingIsLostWhenTheNotifierIsKilled(t, "", "notifier killed ", 3, 4000)
+}
+
+func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilledWithTheQueueOnRabbitMQ(t *testing.T) {
+	nothingIsLostWhenTheNotifierIsKilled(t, onRabbitMQ(broker.Start(t).VHost(t)), "the queue on RabbitMQ, notifier killed ", 2, 1500)
+}
+
+func nothingIsLostWhenTheNotifierIsKilled(t *testing.T, queue, faults string, kills, events int) {
+	kills = setting(t, "POSTRIDER_KILLS", kills)
+	b := &burst{oracle: newOracle(), total: setting(t, "POSTRIDER_EVENTS", events)}
+	in := install(t, queue)
 	d := in.serve()
 	r := receive(t, always(200))
 	d.subscribe("stock.item.changed", r.URL)
@@ -138,7 +146,7 @@ func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilled(t *testing.T) {
 	}
 	wait()
 	row := b.oracle.audit(t, d, r)
-	row.Faults = "notifier killed " + plural(kills, "time")
+	row.Faults = faults + plural(kills, "time")
 	row.Bound = kills * lanePlaces // what it had in hand
 	row.Recovery = recovery(r.all(), killed...)
 	chaos.Report(t, row)

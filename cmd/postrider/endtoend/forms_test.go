@@ -14,6 +14,12 @@ import (
 // tell publishes one message as an application does, and waits until the broker has it.
 func tell(t *testing.T, url string, message amqp.Publishing) {
 	t.Helper()
+	tellTo(t, url, "magento", "webhook.trigger", message)
+}
+
+// tellTo is tell where exchange and key have other names.
+func tellTo(t *testing.T, url, exchange, key string, message amqp.Publishing) {
+	t.Helper()
 	connection, err := amqp.DialConfig(url, amqp.Config{Dial: amqp.DefaultDial(5 * time.Second)})
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +32,7 @@ func tell(t *testing.T, url string, message amqp.Publishing) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	confirm, err := channel.PublishWithDeferredConfirmWithContext(t.Context(), "magento", "webhook.trigger", true, false, message)
+	confirm, err := channel.PublishWithDeferredConfirmWithContext(t.Context(), exchange, key, true, false, message)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,12 +79,6 @@ func aReceiverThatAlwaysAnswers500SeesSixAttemptsThenADeadLetterThatReplays(t *t
 	d.subscribe("stock.item.changed", r.URL)
 	in.postrider("publish", "stock.item.changed", "--args", `{"sku":"A-1"}`)
 
-	type deadLetter struct {
-		ID         string
-		DeliveryID string `json:"delivery_id"`
-		Kind       string
-		Attempts   []attempt
-	}
 	eventually(t, "five attempts were made", func() bool { return len(r.all()) >= 5 })
 	eventually(t, "it is a dead letter", func() bool { return len(get[page[deadLetter]](d, "/v1/dead-letters").Items) == 1 })
 	got := r.all()
