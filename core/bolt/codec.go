@@ -17,7 +17,7 @@ import (
 // A new field goes at the end, with a new version; the decoder of a kind reads all versions that ever were.
 
 // ErrDamaged is wrapped by the error of a record that cannot be what was once written.
-var ErrDamaged = errors.New("the file is damaged: stop the daemon, see what `postrider db check` finds, and restore a backup")
+var ErrDamaged = errors.New("the file is damaged: stop the daemon, see what `postrider db check` finds, and bring back a backup by `postrider db restore`")
 
 const (
 	recordVersion = 1
