@@ -20,8 +20,9 @@ import (
 var ErrDamaged = errors.New("the file is damaged: stop the daemon, see what `postrider db check` finds, and bring back a backup by `postrider db restore`")
 
 const (
-	recordVersion = 1
-	crcLength     = 4
+	recordVersion  = 1
+	refiledVersion = 2 // of a message with a delay of its own
+	crcLength      = 4
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -42,10 +43,10 @@ func unseal(bucket, key, value []byte) (*decoder, error) {
 	if crc32.Update(crc32.Checksum(body, castagnoli), castagnoli, key) != crc {
 		return nil, damaged(bucket, key, "the checksum does not match")
 	}
-	if body[0] != recordVersion {
-		return nil, damaged(bucket, key, fmt.Sprintf("a record of version %d, this Postrider reads version %d", body[0], recordVersion))
+	if body[0] < recordVersion || body[0] > refiledVersion {
+		return nil, damaged(bucket, key, fmt.Sprintf("a record of version %d, this Postrider reads versions up to %d", body[0], refiledVersion))
 	}
-	return &decoder{b: body[1:]}, nil
+	return &decoder{b: body[1:], version: body[0]}, nil
 }
 
 func damaged(bucket, key []byte, what string) error {
@@ -85,8 +86,9 @@ func (e *encoder) micro(t time.Time) {
 
 // decoder reads fields. After the first field that isn't there, short is set, and all others are zero.
 type decoder struct {
-	b     []byte
-	short bool
+	b       []byte
+	version byte
+	short   bool
 }
 
 func (d *decoder) uint() uint64 {
@@ -171,6 +173,7 @@ type waiting struct {
 	due            int64  // milliseconds; 0: ready
 	life           uint64 // the process life that filed it; elsewhere: another queue has it
 	lane           string
+	delay          int64 // milliseconds that it was to wait, where its handler asked for the same attempt again; 0: what the attempt before says
 }
 
 func encodeWaiting(w waiting) encoder {
@@ -181,6 +184,10 @@ func encodeWaiting(w waiting) encoder {
 	r.int(w.due)
 	r.uint(w.life)
 	r.string(w.lane)
+	if w.delay > 0 {
+		r.b[0] = refiledVersion
+		r.int(w.delay)
+	}
 	return r
 }
 
@@ -190,6 +197,9 @@ func decodeWaiting(key, value []byte) (waiting, error) {
 		return waiting{}, err
 	}
 	w := waiting{attempt: int(d.uint()), first: int(d.uint()), since: d.milli(), due: d.int(), life: d.uint(), lane: d.string()}
+	if d.version == refiledVersion {
+		w.delay = d.int()
+	}
 	return w, d.end(bucketOpen, key)
 }
 

@@ -156,6 +156,11 @@ func (db *DB) handOver(c *claim, result core.Result) error {
 	if err != nil {
 		return err
 	}
+	for i := range next {
+		if o := &next[i]; o.message.Event == c.event && o.message.Subscriber == c.ref.sub && o.waiting.attempt == c.attempt {
+			o.waiting.delay = max(0, o.waiting.due-db.clock.now().UnixMilli())
+		}
+	}
 	r := &request{
 		essential: true,
 		size:      size,
