@@ -40,7 +40,7 @@ func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 	case "crash":
 		os.Exit(3)
 	case "wait":
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	case "noise":
 		noise := "1|1|unix|/tmp/nowhere|grpc|\x00\xff{\"@message\":1}\n" + strings.Repeat("y", 100<<10)
 		fmt.Print(noise)                // what the library sees
