@@ -110,7 +110,7 @@ func TestDaemonPluginReceiverAndWebAPISeeOneTracePerEventAlsoAcrossARestart(t *t
 		t.Fatalf("subscribe: %d %s", status, body)
 	}
 	in.postrider("publish", "sales.order.created", "--args", `{"id":7}`)
-	d.settled("dead", 2)
+	d.settled("dead", 1)
 	eventually(t, "the plugin has said what it was told to", func() bool { return strings.Contains(in.log.tail(1<<20), "as told") })
 	d.kill()
 	d = in.serve()
