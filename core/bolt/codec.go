@@ -14,10 +14,11 @@ import (
 // place is found out too. Fields are varints (encoding/binary) and byte strings after their length. Times are milliseconds since 1970,
 // those of attempts microseconds; 0 is the zero time.
 //
-// A new field goes at the end, with a new version; the decoder of a kind reads all versions that ever were.
+// The last field of some kinds is only there where it has something to say. Any other new field comes with a new version; the decoder of a kind reads
+// all versions that ever were.
 
 // ErrDamaged is wrapped by the error of a record that cannot be what was once written.
-var ErrDamaged = errors.New("the file is damaged: stop the daemon, see what `postrider db check` finds, and restore a backup")
+var ErrDamaged = errors.New("the file is damaged: stop the daemon, see what `postrider db check` finds, and bring back a backup by `postrider db restore`")
 
 const (
 	recordVersion = 1
@@ -177,6 +178,7 @@ type waiting struct {
 	due            int64  // milliseconds; 0: ready
 	life           uint64 // the process life that filed it; elsewhere: another queue has it
 	lane           string
+	delay          int64 // milliseconds that it was to wait, where its handler asked for the same attempt again; 0: what the attempt before says
 }
 
 func encodeWaiting(w waiting) encoder {
@@ -187,6 +189,9 @@ func encodeWaiting(w waiting) encoder {
 	r.int(w.due)
 	r.uint(w.life)
 	r.string(w.lane)
+	if w.delay > 0 {
+		r.int(w.delay)
+	}
 	return r
 }
 
@@ -196,6 +201,9 @@ func decodeWaiting(key, value []byte) (waiting, error) {
 		return waiting{}, err
 	}
 	w := waiting{attempt: int(d.uint()), first: int(d.uint()), since: d.milli(), due: d.int(), life: d.uint(), lane: d.string()}
+	if len(d.b) > 0 {
+		w.delay = d.int()
+	}
 	return w, d.end(bucketOpen, key)
 }
 

@@ -28,10 +28,13 @@ func goldenRecords() map[string][]byte {
 	}
 	r := ref{1, 2}
 	return map[string][]byte{
-		"event":       seal(seqKey(1), encodeEvent(event)),
-		"traced":      seal(seqKey(1), encodeEvent(traced)),
-		"attempt":     seal(r.attemptKey(3), encodeAttempt(attempt)),
-		"open":        seal(r.key(), encodeWaiting(waiting{attempt: 4, first: 1, since: at, due: at.UnixMilli(), life: 5, lane: "2"})),
+		"event":   seal(seqKey(1), encodeEvent(event)),
+		"traced":  seal(seqKey(1), encodeEvent(traced)),
+		"attempt": seal(r.attemptKey(3), encodeAttempt(attempt)),
+		"open":    seal(r.key(), encodeWaiting(waiting{attempt: 4, first: 1, since: at, due: at.UnixMilli(), life: 5, lane: "2"})),
+		"open, refiled": seal(r.key(), encodeWaiting(waiting{
+			attempt: 4, first: 1, since: at, due: at.UnixMilli(), life: 5, lane: "2", delay: time.Hour.Milliseconds(),
+		})),
 		"dead letter": seal([]byte("dlv_1"), encodeDeadLetter(letter)),
 		"number":      seal([]byte("evt_1"), encodeNumber(300)),
 		"payload":     seal(seqKey(1), encodeBytes([]byte("payload"))),
@@ -46,7 +49,9 @@ func goldenRecords() map[string][]byte {
 func TestRecordsLookAsTheyAlwaysDid(t *testing.T) {
 	const file = "testdata/records.golden"
 	var lines []string
-	for _, kind := range []string{"event", "attempt", "open", "dead letter", "number", "payload", "subscriber", "ready key", "due key", "traced"} {
+	for _, kind := range []string{
+		"event", "traced", "attempt", "open", "open, refiled", "dead letter", "number", "payload", "subscriber", "ready key", "due key",
+	} {
 		lines = append(lines, kind+": "+hex.EncodeToString(goldenRecords()[kind]))
 	}
 	got := strings.Join(lines, "\n") + "\n"

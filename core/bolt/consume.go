@@ -106,8 +106,7 @@ func (c *consumer) handle(claimed *claim) {
 		c.lanes.giveBack(claimed, nil)
 		return
 	case err != nil:
-		c.db.log.Error("a message cannot be read; it stays in the file and waits for the next start", "lane", claimed.lane.name, "error", err)
-		c.lanes.setAside(claimed)
+		c.setAside(claimed, err)
 		return
 	case !ok:
 		c.lanes.vanished(claimed)
@@ -120,12 +119,22 @@ func (c *consumer) handle(claimed *claim) {
 	if err == nil {
 		return
 	}
+	if errors.Is(err, ErrDamaged) { // offered again, it would fail again, hold up its lane, and maybe be attempted each time
+		c.setAside(claimed, err)
+		return
+	}
 	var held *core.Held
 	if !errors.As(err, &held) && c.handling.Err() == nil && !errors.Is(err, core.ErrClosed) && c.db.committer.brokenBy() == nil {
 		c.db.log.Warn("a message was not consumed and will be offered again", "event", message.Event,
 			"subscriber", message.Subscriber, "attempt", message.Attempt, "error", err)
 	}
 	c.lanes.giveBack(claimed, held)
+}
+
+// setAside leaves a message alone for which something must be read that is damaged.
+func (c *consumer) setAside(claimed *claim, why error) {
+	c.db.log.Error("a message cannot be read; it stays in the file and waits for the next start", "lane", claimed.lane.name, "error", why)
+	c.lanes.setAside(claimed)
 }
 
 // drain waits for the workers, at most until the drain deadline.
@@ -155,6 +164,11 @@ func (db *DB) handOver(c *claim, result core.Result) error {
 	next, size, err := db.prepareHandOver(result)
 	if err != nil {
 		return err
+	}
+	for i := range next {
+		if o := &next[i]; o.message.Event == c.event && o.message.Subscriber == c.ref.sub && o.waiting.attempt == c.attempt {
+			o.waiting.delay = max(0, o.waiting.due-db.clock.now().UnixMilli())
+		}
 	}
 	r := &request{
 		essential: true,

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -309,6 +311,58 @@ func TestAFlippedBitInARecordIsFoundAndDoesNotStopOthers(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// The message is whole. What its handler reads is not, or what its hand-over does: by then it is attempted.
+func TestAMessageThatNeedsADamagedRecordIsOfferedOnceAndHoldsUpNoOther(t *testing.T) {
+	for _, broken := range []string{"payload", "dead letter"} {
+		t.Run(broken, func(t *testing.T) {
+			mark := "this " + broken + " will break"
+			path := filepath.Join(t.TempDir(), "postrider.db")
+			db := opened(t, Config{Path: path})
+			maker := newEventMaker()
+			var events []core.EventID
+			for _, texts := range []map[string]string{{broken: mark}, {}, {}} {
+				e := maker.event("order.created")
+				events = append(events, e.ID)
+				err := db.Append(t.Context(), core.EventRecord{Event: e, State: core.EventDispatched, Payload: []byte(texts["payload"])},
+					core.DeadLetterRecord{DeadLetter: core.DeadLetter{
+						ID: string(core.DeliveryIDOf(e.ID, 1)), Kind: core.DeadDelivery, Event: e.ID, Subscriber: 1, Reason: texts["dead letter"], Died: time.Now(), Last: 1,
+					}})
+				if err == nil {
+					err = db.Publish(t.Context(), core.Outgoing{Queue: core.DeliveryQueue, Message: core.DeliveryMessage(e.ID, 1, e.Accepted)})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			flip(t, path, mark)
+			var log bytes.Buffer
+			db = opened(t, Config{Path: path, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			var handed []core.EventID
+			err := db.Consume(ctx, core.DeliveryQueue, 1, func(_ context.Context, m core.Message) (core.Result, error) {
+				handed = append(handed, m.Event)
+				if m.Event == events[2] {
+					cancel()
+				}
+				if _, err := db.Event(t.Context(), m.Event); err != nil {
+					return core.Result{}, fmt.Errorf("look up event %s of a delivery: %w", m.Event, err)
+				}
+				return core.Result{Log: []core.Record{core.ResurrectRecord{ID: string(core.DeliveryIDOf(m.Event, 1))}}}, nil
+			})
+			if err := errors.Join(err, db.Close()); err != nil || !slices.Equal(handed, events) {
+				t.Errorf("handed over: %v, %v, want each of %v once", handed, err, events)
+			}
+			if said := log.String(); strings.Count(said, "it stays in the file") != 1 || strings.Contains(said, "offered again") {
+				t.Errorf("the log says\n%s", said)
+			}
+		})
 	}
 }
 

@@ -185,12 +185,15 @@ func (s *schedule) clamp(ctx context.Context) error {
 	return nil
 }
 
-// delayOf returns how long the message of r was to wait, as the attempt before says.
+// delayOf returns how long the message of r was to wait, as it says itself, or the attempt before does.
 func (w *write) delayOf(r ref) (time.Duration, bool) {
 	key := r.key()
 	m, err := decodeWaiting(key, w.open.Get(key))
 	if err != nil {
 		return 0, false // makeReady will tell
+	}
+	if m.delay > 0 {
+		return time.Duration(m.delay) * time.Millisecond, true
 	}
 	key = r.attemptKey(m.attempt - 1)
 	value := w.attempts.Get(key)
@@ -235,7 +238,7 @@ func (w *write) makeReady(r ref) error {
 		return err
 	}
 	w.scheduled(r, -1)
-	m.due = 0
+	m.due, m.delay = 0, 0
 	if err := w.put(w.open, key, encodeWaiting(m)); err != nil {
 		return err
 	}

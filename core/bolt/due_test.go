@@ -64,6 +64,55 @@ func TestWhatIsDueFurtherAheadThanItsDelayIsDueAfterItsDelay(t *testing.T) {
 	}
 }
 
+// The attempt before says how long a message is to wait, but not where the handler has asked for the same attempt again, later.
+func TestWhatIsFiledAgainAtTheSameAttemptWaitsAsLongAsThatAskedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	db := opened(t, Config{Path: path})
+	e := newEventMaker().event("order.created")
+	if err := db.Append(t.Context(), core.EventRecord{Event: e, State: core.EventDispatched}); err != nil {
+		t.Fatal(err)
+	}
+	// Each is to be tried again in a moment: one by a clock that is ahead, whose wait is cut short when the file is opened.
+	for subscriber, started := range map[core.SubscriberID]time.Time{1: time.Now(), 2: time.Now().AddDate(1, 0, 0)} {
+		due := started.Add(10 * time.Millisecond)
+		m := core.DeliveryMessage(e.ID, subscriber, e.Accepted)
+		m.Attempt = 2
+		err := db.Append(t.Context(), core.AttemptRecord{Attempt: core.Attempt{
+			Event: e.ID, Subscriber: subscriber, Number: 1, First: 1, Started: started, Outcome: core.Retry, Due: due,
+		}})
+		if err == nil {
+			err = db.Publish(t.Context(), core.Outgoing{Queue: core.DeliveryQueue, Message: m, Due: due})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	handOverOne := func(want core.SubscriberID, due time.Time) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		var got core.SubscriberID
+		err := db.Consume(ctx, core.DeliveryQueue, 1, func(_ context.Context, m core.Message) (core.Result, error) {
+			got = m.Subscriber
+			cancel()
+			return core.Result{Next: []core.Outgoing{{Queue: core.DeliveryQueue, Message: m, Due: due}}}, nil
+		})
+		if err := errors.Join(err, db.Close()); err != nil || got != want {
+			t.Errorf("handed over: the delivery to subscriber %d, %v, want %d", got, err, want)
+		}
+	}
+	hour := time.Now().Add(time.Hour)
+	handOverOne(1, hour)
+	db = opened(t, Config{Path: path})
+	handOverOne(2, hour) // all that is cut short has been by then
+	wantSound(t, db)
+	for _, due := range dueTimes(t, path) {
+		if due.at.Before(hour) || due.at.After(hour.Add(time.Minute)) {
+			t.Errorf("the delivery to subscriber %d is due at %v, want %v", due.of, due.at, hour)
+		}
+	}
+}
+
 func TestADamagedMessageDoesNotKeepOthersFromBecomingReady(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postrider.db")
 	db := opened(t, Config{Path: path})

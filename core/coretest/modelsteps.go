@@ -250,12 +250,8 @@ func (l *queueLife) sameAttempt(rt *rapid.T) {
 	k := pick(rt, l.m.inHands(), "asked for again")
 	l.m.mu.Lock()
 	m := l.m.entries[k].message
-	before := attemptIn(l.m.logged[attemptKey{k, m.Attempt - 1}])
 	l.m.mu.Unlock()
-	again := core.Outgoing{Queue: k.queue(), Message: m}
-	if before.Due.IsZero() { // else the attempt before says how long this one may be away, and no reopening lets it be longer
-		again.Due = drawDue(rt)
-	}
+	again := core.Outgoing{Queue: k.queue(), Message: m, Due: drawDue(rt)}
 	l.answer(k, verdict{result: core.Result{Next: []core.Outgoing{again}}})
 }
 

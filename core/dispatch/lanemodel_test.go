@@ -15,13 +15,17 @@ import (
 type laneStep struct {
 	do      string
 	lane    int
-	which   int // of those inside, or at the door
-	healthy bool
+	which   int  // of those inside, or at the door
+	healthy bool // only; of attempts, that they wait for the breaker
 	x       experience
+	times   int    // attempts, one after the other
+	fates   string // of those, over and over: f fails, s succeeds
 	wait    time.Duration
 }
 
-var laneDoings = []string{"enter", "enter", "door", "door", "door", "leave", "leave", "leave", "leave", "plugin down", "give up", "busy", "hold", "sleep"}
+var laneDoings = []string{
+	"enter", "enter", "door", "door", "door", "leave", "leave", "leave", "leave", "attempts", "plugin down", "give up", "busy", "hold", "sleep",
+}
 
 func drawLaneStep(t *rapid.T) laneStep {
 	return laneStep{
@@ -31,6 +35,7 @@ func drawLaneStep(t *rapid.T) laneStep {
 			took:   rapid.SampledFrom([]time.Duration{time.Millisecond, 2 * slow}).Draw(t, "took"),
 			failed: rapid.IntRange(0, 3).Draw(t, "fails") > 0, repeated: rapid.IntRange(0, 9).Draw(t, "repeated") == 0,
 		},
+		times: rapid.SampledFrom([]int{1, 5, 19, 20, 21, 40}).Draw(t, "attempts"), fates: rapid.SampledFrom([]string{"f", "fs", "ffs"}).Draw(t, "fates"),
 		wait: rapid.SampledFrom([]time.Duration{time.Millisecond, 400 * time.Millisecond, time.Second, 7 * time.Second, 31 * time.Second}).Draw(t, "sleep"),
 	}
 }
@@ -168,6 +173,20 @@ func (w *laneWorld) play(step laneStep) error {
 		} else {
 			s.learn(x)
 		}
+	case "attempts": // as many as a breaker wants to see: alone, what else happens hardly ever comes to that
+		for n := range step.times {
+			one := step
+			one.healthy, one.x.failed = false, step.fates[n%len(step.fates)] == 'f'
+			if s.open && step.healthy { // or hardly ever a probe follows a probe
+				time.Sleep(time.Until(s.until))
+				synctest.Wait()
+			}
+			for _, one.do = range []string{"enter", "leave"} {
+				if err := w.play(one); err != nil {
+					return fmt.Errorf("attempt %d, %s: %w", n+1, one.do, err)
+				}
+			}
+		}
 	case "give up":
 		if len(s.visitors) == 0 {
 			return nil
@@ -295,7 +314,8 @@ func TestLanesAgreeWithASimpleModelWhateverHappens(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		places := rapid.SampledFrom([]int{1, 2, 5, 30}).Draw(rt, "places")
 		capacity := rapid.SampledFrom([]int{4, 64, 1000}).Draw(rt, "capacity")
-		script := rapid.SliceOfN(rapid.Custom(drawLaneStep), 1, 250).Draw(rt, "script")
+		steps := rapid.SampledFrom([]int{5, 50, 250}).Draw(rt, "steps") // drawn by rapid alone, scripts have six in the mean
+		script := rapid.SliceOfN(rapid.Custom(drawLaneStep), steps, steps).Draw(rt, "script")
 		var wrong error
 		synctest.Test(t, func(*testing.T) {
 			w := &laneWorld{lanes: newLanes[int](places, capacity), model: make([]simpleLane, 3), places: places, capacity: capacity}

@@ -3,10 +3,12 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +82,54 @@ func TestNothingIsLostWhenTheBroker(t *testing.T) {
 		until(t, "the queue is ready again", func() bool { return isReady(l.b) })
 		l.accepts(t, 500)
 		l.stop(t)
+	})
+
+	// A broker that is short of memory goes on to take acknowledgements, which come on another connection than what is published.
+	t.Run("takes no successors before it closes all connections", func(t *testing.T) {
+		b := newPlaceOn(t, node.URL()).open(t)
+		const handlers = 50
+		var accepted []core.EventID
+		publish := func() {
+			e := benchEvent()
+			if b.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)}) == nil {
+				accepted = append(accepted, e.ID)
+			}
+		}
+		for range handlers {
+			publish()
+		}
+		var handed atomic.Int64
+		var delivered sync.Map // by event
+		ctx, cancel := context.WithCancel(t.Context())
+		done, short := make(chan error, 2), make(chan struct{})
+		go func() {
+			done <- b.Consume(ctx, core.EventQueue, handlers, func(_ context.Context, m core.Message) (core.Result, error) {
+				handed.Add(1)
+				<-short
+				return core.Result{Next: []core.Outgoing{{Queue: core.DeliveryQueue, Message: core.DeliveryMessage(m.Event, 1, m.Since)}}}, nil
+			})
+		}()
+		go func() {
+			done <- b.Consume(ctx, core.DeliveryQueue, handlers, func(_ context.Context, m core.Message) (core.Result, error) {
+				delivered.Store(m.Event, true)
+				return core.Result{}, nil
+			})
+		}()
+		until(t, "each handler has one", func() bool { return handed.Load() == handlers })
+		node.Ctl(t, "set_vm_memory_high_watermark", "0.00001")
+		until(t, "the queue notices", func() bool { publish(); return !isReady(b) })
+		close(short)
+		node.Ctl(t, "close_all_connections", "a test")
+		node.Ctl(t, "set_vm_memory_high_watermark", "0.4")
+		for i, id := range accepted {
+			until(t, fmt.Sprintf("what follows from event %d of %d has come", i+1, len(accepted)), func() bool { _, came := delivered.Load(id); return came })
+		}
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
 	})
 
 	t.Run("deletes a queue that is consumed", func(t *testing.T) {

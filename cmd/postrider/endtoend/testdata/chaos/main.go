@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/postrider/postrider/sdk"
 )
@@ -38,6 +39,8 @@ func notify(ctx context.Context, d sdk.Delivery) (sdk.Outcome, error) {
 		sdk.Logger(ctx).Info("as told")
 	case "crash":
 		os.Exit(3)
+	case "wait":
+		time.Sleep(100 * time.Millisecond)
 	case "noise":
 		noise := "1|1|unix|/tmp/nowhere|grpc|\x00\xff{\"@message\":1}\n" + strings.Repeat("y", 100<<10)
 		fmt.Print(noise)                // what the library sees
