@@ -67,7 +67,7 @@ func New(c Config) *Sender {
 				return c.Egress.DialContext(ctx, network, address)
 			},
 			Protocols:              protocols,
-			HTTP2:                  overHTTP2(min(limits.Header, limits.All)),
+			HTTP2:                  http2(min(limits.Header, limits.All)),
 			TLSClientConfig:        c.TLS,
 			TLSHandshakeTimeout:    limits.TLS,
 			ResponseHeaderTimeout:  limits.Header,
@@ -80,10 +80,10 @@ func New(c Config) *Sender {
 	}
 }
 
-// overHTTP2 are the settings of HTTP/2. A connection on which nothing comes is asked for a sign of life, and dropped without one, well before the attempt that
+// http2 are the settings of HTTP/2. A connection on which nothing comes is asked for a sign of life, and dropped without one, well before the attempt that
 // first met it ends for want of an answer, so that the next one finds another. And what a receiver sends is taken in small portions: the usual 4 MiB for each answer that
 // nobody reads, thousands of them at once, would be more memory than there is.
-func overHTTP2(answer time.Duration) *http.HTTP2Config {
+func http2(answer time.Duration) *http.HTTP2Config {
 	return &http.HTTP2Config{
 		SendPingTimeout:               answer / 3,
 		PingTimeout:                   answer / 3,
