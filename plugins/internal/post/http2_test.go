@@ -7,7 +7,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"golang.org/x/net/http2"
+	wire "golang.org/x/net/http2"
 )
 
 // windows are how much a client lets its server send before it has read any of it, in bytes.
@@ -15,24 +15,24 @@ type windows struct{ stream, connection uint32 }
 
 // windowsOf reads them from what a client sends until its first request.
 func windowsOf(conn io.ReadWriter) (w windows, err error) {
-	if _, err := io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface))); err != nil {
+	if _, err := io.CopyN(io.Discard, conn, int64(len(wire.ClientPreface))); err != nil {
 		return w, err
 	}
 	const unless = 1<<16 - 1 // RFC 9113, section 6.9.2
 	w = windows{unless, unless}
-	for framer := http2.NewFramer(conn, conn); ; {
+	for framer := wire.NewFramer(conn, conn); ; {
 		frame, err := framer.ReadFrame()
 		if err != nil {
 			return w, err
 		}
 		switch frame := frame.(type) {
-		case *http2.SettingsFrame:
-			if size, ok := frame.Value(http2.SettingInitialWindowSize); ok {
+		case *wire.SettingsFrame:
+			if size, ok := frame.Value(wire.SettingInitialWindowSize); ok {
 				w.stream = size
 			}
-		case *http2.WindowUpdateFrame:
+		case *wire.WindowUpdateFrame:
 			w.connection += frame.Increment
-		case *http2.HeadersFrame:
+		case *wire.HeadersFrame:
 			return w, nil
 		}
 	}
