@@ -123,7 +123,7 @@ var settings = []setting{
 		to(func(c *Config) *time.Duration { return &c.Timeouts.Resolve }, parseDuration(time.Hour))},
 	{Setting{"timeouts.drain", "20s", "how long a daemon that is told to stop lets running work finish"}, plain,
 		to(func(c *Config) *time.Duration { return &c.Timeouts.Drain }, parseDuration(time.Hour))},
-	{Setting{"log.level", "info", "`trace`, `debug`, `info`, `warn`, `error` or `off`"}, plain,
+	{Setting{"log.level", "info", "`trace`, `debug` (a line for each failed attempt), `info` (for the last one alone), `warn`, `error` or `off`"}, plain,
 		to(func(c *Config) *string { return &c.Log.Level }, parseChoice("trace", "debug", "info", "warn", "error", "off"))},
 	{Setting{"log.format", "text", "`text` or `json`"}, plain,
 		to(func(c *Config) *string { return &c.Log.Format }, parseChoice("text", "json"))},

@@ -18,7 +18,7 @@ func TestEveryFieldIsThoughtOf(t *testing.T) {
 		reflect.TypeFor[core.Resolution]():   4,  // all cross, Trace in the context
 		reflect.TypeFor[host.Resolution]():   4,  // all are set
 		reflect.TypeFor[core.Notification](): 7,  // all cross, Trace in the context
-		reflect.TypeFor[core.Event]():        4,  // Arguments stay: the payload is there
+		reflect.TypeFor[core.Event]():        5,  // Arguments stay: the payload is there; so does Trace, of which the notification has its own
 		reflect.TypeFor[core.Subscriber]():   13, // ID, URL, Token, Earlier and Settings cross
 		reflect.TypeFor[sdk.Delivery]():      12, // all are set
 		reflect.TypeFor[sdk.Outcome]():       6,  // all cross
