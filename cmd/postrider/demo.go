@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,7 +72,7 @@ type demo struct {
 	json     bool
 	listen   string
 	received chan receiver.Received // the first delivery, and no other
-	first    sync.Once              // sends it
+	taken    atomic.Bool            // it is in received, or was
 	daemon   *sandbox.Daemon
 	client   *client.Client
 }
@@ -183,10 +183,8 @@ func (d *demo) deliver(ctx context.Context, recipient string) (demoResult, error
 
 // take hands the first delivery to deliver and shows the others.
 func (d *demo) take(got receiver.Received) {
-	first := false
-	d.first.Do(func() { first = true })
 	switch {
-	case first:
+	case d.taken.CompareAndSwap(false, true):
 		d.received <- got // has room for one
 	case !d.json:
 		d.app.showReceived(got)

@@ -81,8 +81,8 @@ func New(c Config) *Sender {
 }
 
 // http2 are the settings of HTTP/2. A connection on which nothing comes is asked for a sign of life, and dropped without one, well before the attempt that
-// first met it ends for want of an answer, so that the next one finds another. And what a receiver sends is taken in small portions: the usual 4 MiB for each answer that
-// nobody reads, thousands of them at once, would be more memory than there is.
+// first met it ends for want of an answer, so that the next one finds another. And what a receiver sends is taken in small portions: the usual 4 MiB for
+// each answer that nobody reads, thousands of them at once, would be more memory than there is.
 func http2(answer time.Duration) *http.HTTP2Config {
 	return &http.HTTP2Config{
 		SendPingTimeout:               answer / 3,
