@@ -70,7 +70,7 @@ func TestATokenIsKeptUntilItEndsOrIsForgotten(t *testing.T) {
 		t.Errorf("after another was forgotten: got %s", a)
 	}
 	s.Forget("t1")
-	life = "0.0001"
+	life = "1e-9" // over before it arrives
 	if a, b := token(), token(); a != "t2" || b == "t2" {
 		t.Errorf("after it was forgotten, and one that ends at once: got %s, then %s", a, b)
 	}
