@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime/debug"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
+	"github.com/postrider/postrider/sdk/internal/garbage"
 	"github.com/postrider/postrider/sdk/internal/wire"
 )
 
@@ -26,10 +26,6 @@ func ServeNotifier(name, version string, n Notifier, options ...Option) {
 	serve(NewNotifier(name, version, n, options...))
 }
 
-// collectAt is GOGC for a plugin, unless its environment sets it. A plugin that only passes things on keeps next to nothing, and Go's 100 would have it
-// collect all the time: that was a tenth of a busy notifier's CPU, for a few MiB saved.
-const collectAt = 400
-
 func serve(p *Plugin, err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -41,7 +37,7 @@ func serve(p *Plugin, err error) {
 	}
 	go followParent(os.Getppid())
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
+		garbage.Bound()
 	}
 
 	// go-plugin replaces os.Stderr by a pipe that the daemon reads as plain text; log lines go to the original.

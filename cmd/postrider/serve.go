@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -12,11 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider/postrider/core/daemon"
+	"github.com/postrider/postrider/sdk/host"
 )
-
-// collectAt is GOGC for the daemon, unless the environment sets it. What lives is a few MiB whatever the load, so that Go's 100 would collect many
-// times a second: that was 15 % of the daemon's CPU per event, for some 10 MiB saved.
-const collectAt = 400
 
 func (a *app) serve() *cobra.Command {
 	c := &cobra.Command{
@@ -50,7 +46,7 @@ Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the config
 			Name: "postrider", Output: a.stderr, Level: hclog.LevelFromString(settings.Log.Level), JSONFormat: settings.Log.Format == "json",
 		})
 		if a.env("GOGC") == "" {
-			debug.SetGCPercent(collectAt)
+			host.BoundGarbage()
 		}
 		d, err := daemon.New(settings, logger)
 		if err != nil {

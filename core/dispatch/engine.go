@@ -63,7 +63,7 @@ const (
 
 	// deliveryWorkers bounds the deliveries at work beside the inline ones. They hold an attempt each, and are goroutines made on
 	// demand: the bound is one of memory.
-	deliveryWorkers = 4096
+	deliveryWorkers = 2048
 
 	// inlineSubscribers is how many subscribers an event may have for its consumer to make the first attempts itself.
 	inlineSubscribers = 8

@@ -43,7 +43,7 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkRawClientPost(b *testing.B) {
 	server := receiver(b, discard)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = idlePerHost
+	transport.MaxIdleConnsPerHost = idleAltogether
 	client := &http.Client{Transport: transport}
 	b.Cleanup(client.CloseIdleConnections)
 	b.ReportAllocs()

@@ -21,8 +21,7 @@ const (
 	tlsTimeout     = 5 * time.Second
 	headerLimit    = 32 << 10 // bytes
 	idleTimeout    = 90 * time.Second
-	idlePerHost    = 256  // kept connections
-	idleAltogether = 4096 // kept connections: well within 20,000 descriptors
+	idleAltogether = 4096 // kept connections: well within 20,000 descriptors. One host may have them all: it does where thousands subscribe at it
 	answerMargin   = 100 * time.Millisecond
 )
 
@@ -74,7 +73,7 @@ func New(c Config) *Sender {
 			MaxResponseHeaderBytes: headerLimit,
 			DisableCompression:     true,
 			MaxIdleConns:           kept,
-			MaxIdleConnsPerHost:    min(idlePerHost, kept),
+			MaxIdleConnsPerHost:    kept,
 			IdleConnTimeout:        idleTimeout,
 		},
 	}
