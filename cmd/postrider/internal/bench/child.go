@@ -62,10 +62,10 @@ func (c *child) do(ctx context.Context, j job, told func(accepted int)) (news, e
 			break
 		}
 		told(n.Accepted)
-		switch {
-		case n.Error != "":
+		if n.Error != "" {
 			return n, errors.New(n.Error)
-		case n.Ended:
+		}
+		if n.Ended {
 			return n, nil
 		}
 	}
@@ -109,26 +109,27 @@ type server struct {
 }
 
 func (s *server) serve(ctx context.Context, j job) {
-	last := news{Ended: true}
-	if err := s.work(ctx, j, &last); err != nil {
-		last = news{Accepted: last.Accepted, Error: err.Error()}
+	w := newWork(j)
+	stop := every(reportEvery, func() { s.tell(news{Accepted: int(w.accepted.Load())}) })
+	err := s.work(ctx, w)
+	stop()
+	last := news{Accepted: int(w.accepted.Load()), Ended: true, Began: w.began, Sending: w.sending, Sent: w.sent}
+	if err != nil {
+		last.Error = err.Error()
 	}
-	_ = s.news.Encode(last) // it fails where nobody reads, and then there will be nothing more to do
+	s.tell(last)
 }
 
-func (s *server) work(ctx context.Context, j job, last *news) error {
-	by, ok := s.open[j.To]
+func (s *server) work(ctx context.Context, w *work) (err error) {
+	by, ok := s.open[w.To]
 	if !ok {
-		var err error
-		if by, err = j.To.open(ctx); err != nil {
+		if by, err = w.To.open(ctx); err != nil {
 			return err
 		}
-		s.open[j.To] = by
+		s.open[w.To] = by
 	}
-	w := newWork(j, by)
-	stop := every(reportEvery, func() { _ = s.news.Encode(news{Accepted: int(w.accepted.Load())}) })
-	err := w.do(ctx)
-	stop()
-	last.Accepted, last.Began, last.Sending, last.Sent = int(w.accepted.Load()), w.began, w.sending, w.sent
-	return err
+	return w.do(ctx, by)
 }
+
+// tell fails where nobody listens any more: there will be nothing more to do then.
+func (s *server) tell(n news) { _ = s.news.Encode(n) }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -145,6 +146,25 @@ func TestPublishingThatIsCancelledEndsTheProcess(t *testing.T) {
 	_ = l.publishers.ended() // nothing else has told it to end
 	if state := l.publishers.command.ProcessState; state == nil {
 		t.Error("the process that publishes goes on")
+	}
+}
+
+func TestTheProcessThatPublishesLeavesItToTheOtherToHearSignals(t *testing.T) {
+	l := testLab(t, Settings{})
+	var once sync.Once
+	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		once.Do(func() {
+			for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+				if err := l.publishers.command.Process.Signal(signal); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer daemon.Close()
+	if _, err := l.flood(t.Context(), "flood", to(daemon.URL), 100); err != nil {
+		t.Errorf("it was interrupted: %v", err)
 	}
 }
 

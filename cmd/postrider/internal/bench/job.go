@@ -55,31 +55,30 @@ func (m mix) clone() mix {
 // work is a job under way.
 type work struct {
 	job
-	by       publisher
 	accepted atomic.Int64 // events
 	began    int64
 	sending  time.Duration
 	sent     []int64 // written by each event's publisher, read after all have ended
 }
 
-func newWork(j job, by publisher) *work { return &work{job: j, by: by, sent: make([]int64, j.Events)} }
+func newWork(j job) *work { return &work{job: j, sent: make([]int64, j.Events)} }
 
 // do returns when everything is published and answered, or one publish has failed.
-func (w *work) do(ctx context.Context) error {
+func (w *work) do(ctx context.Context, by publisher) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w.began = now()
 	if w.Interval > 0 {
-		w.pace(ctx, cancel)
+		w.pace(ctx, by, cancel)
 	} else {
-		w.flood(ctx, cancel)
+		w.flood(ctx, by, cancel)
 	}
 	w.sending = time.Duration(now() - w.began)
 	return context.Cause(ctx)
 }
 
 // flood publishes events as fast as they are taken.
-func (w *work) flood(ctx context.Context, failed context.CancelCauseFunc) {
+func (w *work) flood(ctx context.Context, by publisher, failed context.CancelCauseFunc) {
 	batch := w.Mix.batch()
 	var next atomic.Int64
 	var publishers sync.WaitGroup
@@ -97,7 +96,7 @@ func (w *work) flood(ctx context.Context, failed context.CancelCauseFunc) {
 				for i := range batch {
 					w.sent[first+i] = at
 				}
-				if err := w.by.publish(ctx, body.Content); err != nil {
+				if err := by.publish(ctx, body.Content); err != nil {
 					failed(err)
 					return
 				}
@@ -114,7 +113,7 @@ const inFlight = 512
 
 // pace publishes events one by one, without waiting for the answers of those before: an open loop. Their latency counts from when each was
 // meant to be sent, so that a daemon that stalls is not spared what it would have been sent meanwhile.
-func (w *work) pace(ctx context.Context, failed context.CancelCauseFunc) {
+func (w *work) pace(ctx context.Context, by publisher, failed context.CancelCauseFunc) {
 	var publishes sync.WaitGroup
 	room := make(chan struct{}, inFlight)
 	for n := range w.Events {
@@ -129,7 +128,7 @@ func (w *work) pace(ctx context.Context, failed context.CancelCauseFunc) {
 			defer func() { <-room }()
 			body := w.Mix.Bodies[w.Mix.bodyOf(n)].clone()
 			body.fill(w.Phase, n)
-			if err := w.by.publish(ctx, body.Content); err != nil {
+			if err := by.publish(ctx, body.Content); err != nil {
 				failed(err)
 				return
 			}
