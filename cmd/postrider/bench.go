@@ -30,6 +30,7 @@ func (a *app) bench() *cobra.Command {
 		Short: "Measure deliveries against a raw POST loop, and more",
 		Long: `Measure a daemon on this machine. By default: a raw net/http POST loop against a receiver; events published over HTTP to a daemon and
 delivered to that same receiver; and their latency at a steady rate. The ratio is deliveries per second over raw POSTs per second.
+Receiver and publishers are two processes; one and the same publishes the events and runs the raw loop.
 --scenario chooses what else to measure:
 
 ` + scenarioHelp() + `

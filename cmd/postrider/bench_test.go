@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/cmd/postrider/internal/bench"
 	"github.com/postrider/postrider/cmd/postrider/internal/client"
@@ -169,6 +174,59 @@ func TestBenchMeasuresADaemonThatRuns(t *testing.T) {
 	contains(t, r.stderr, "2 webhooks without a service are needed, and 1 named")
 	r = process(t, temporary, append([]string{"bench", "--scenario", "cold-start"}, where...)...)
 	contains(t, r.stderr, "leave out --url")
+}
+
+// A bench at work is told to end, or killed: daemon, plugins and the process that publishes end with it.
+func TestNoProcessOfBenchOutlivesIt(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells which processes there are, and ends a daemon with the one that started it")
+	}
+	for name, end := range map[string]func(pid int) error{
+		"killed": func(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) },
+		"Ctrl-C": func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) }, // which reaches the whole group
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			temporary := shortTempDir(t)
+			c := exec.Command(executable(t), "bench", "--scenario", "rate", "--events", "1", "--rate", "20", "--duration", "1h")
+			c.Dir, c.Env = temporary, append(os.Environ(), "TMPDIR="+temporary)
+			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			var stderr syncBuffer
+			c.Stderr = &stderr
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+			eventually := func(what string, holds func() bool) {
+				t.Helper()
+				for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+					if time.Now().After(deadline) {
+						t.Fatalf("%s: not within a minute; it said: %s", what, stderr.String())
+					}
+				}
+			}
+			eventually("it publishes", func() bool { return strings.Contains(stderr.String(), "at 20/s") })
+			if !slices.ContainsFunc(processesOf(t, temporary), publishes) {
+				t.Fatal("no process publishes for it")
+			}
+			if err := end(c.Process.Pid); err != nil {
+				t.Fatal(err)
+			}
+			_ = c.Wait() // it fails, as it was to
+			eventually("its processes are gone", func() bool { return len(processesOf(t, temporary)) == 0 })
+			if name == "Ctrl-C" {
+				nothingLeft(t, temporary)
+				if !strings.HasSuffix(stderr.String(), "at 20/s\npostrider: interrupted\n") {
+					t.Errorf("it said: %s", stderr.String())
+				}
+			}
+		})
+	}
+}
+
+func publishes(pid string) bool {
+	command, err := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+	return err == nil && bytes.Contains(command, []byte(bench.PublisherCommand))
 }
 
 func TestBenchPublishesOverAMQPAndLeavesNothingOnTheBroker(t *testing.T) {

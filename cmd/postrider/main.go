@@ -8,9 +8,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
-	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,8 +24,15 @@ import (
 const oneSignal = 300 * time.Millisecond
 
 func main() {
-	if slices.Equal(os.Args[1:], []string{bench.EchoCommand}) {
-		bench.ServeEcho() // as a plugin, which has no command line of its own
+	switch strings.Join(os.Args[1:], " ") { // what bench makes of it has no command line of its own
+	case bench.EchoCommand:
+		bench.ServeEcho()
+		return
+	case bench.PublisherCommand:
+		if err := bench.ServePublisher(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitError)
+		}
 		return
 	}
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -25,19 +25,19 @@ func payload(size int) string {
 
 // template is a request body with slots for numbers.
 type template struct {
-	content []byte
-	slots   []int
+	Content []byte
+	Slots   []int
 }
 
 func newTemplate(content string) template {
-	t := template{content: []byte(content)}
+	t := template{Content: []byte(content)}
 	for from := 0; ; {
 		i := strings.Index(content[from:], seqMark)
 		if i < 0 {
 			return t
 		}
 		from += i + len(seqMark)
-		t.slots = append(t.slots, from)
+		t.Slots = append(t.Slots, from)
 	}
 }
 
@@ -52,13 +52,13 @@ func eventBody(event string, size, batch int) template {
 }
 
 // clone returns a template that can be filled in beside this one.
-func (t template) clone() template { return template{bytes.Clone(t.content), t.slots} }
+func (t template) clone() template { return template{bytes.Clone(t.Content), t.Slots} }
 
 // fill writes the numbers from first on into the slots.
 func (t template) fill(phase, first int) {
-	for i, at := range t.slots {
-		digits(t.content[at:at+phaseDigits], phase)
-		digits(t.content[at+phaseDigits+1:at+seqLength], first+i)
+	for i, at := range t.Slots {
+		digits(t.Content[at:at+phaseDigits], phase)
+		digits(t.Content[at+phaseDigits+1:at+seqLength], first+i)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // broker is RabbitMQ for the time of a measurement, under names that nobody else uses. It is nil where the queue is the embedded one.
-type broker struct{ url, name string }
+type broker struct{ URL, Name string }
 
 // brokerPatience bounds what is asked of it before and after a measurement.
 const brokerPatience = 30 * time.Second
@@ -22,7 +22,7 @@ func newBroker(url string) *broker {
 	if url == "" {
 		return nil
 	}
-	return &broker{url: url, name: "postrider-bench-" + strings.ToLower(rand.Text()[:8])}
+	return &broker{URL: url, Name: "postrider-bench-" + strings.ToLower(rand.Text()[:8])}
 }
 
 // settings are those of the daemon.
@@ -31,13 +31,13 @@ func (b *broker) settings() map[string]any {
 		return nil
 	}
 	t := b.config().Trigger
-	return map[string]any{"url": b.url, "prefix": b.name, "trigger": map[string]any{"exchange": t.Exchange, "key": t.Key, "queue": t.Queue}}
+	return map[string]any{"url": b.URL, "prefix": b.Name, "trigger": map[string]any{"exchange": t.Exchange, "key": t.Key, "queue": t.Queue}}
 }
 
 func (b *broker) config() rabbitmq.Config {
-	trigger := b.name + ".trigger"
+	trigger := b.Name + ".trigger"
 	return rabbitmq.Config{
-		URL: b.url, Prefix: b.name, Trigger: rabbitmq.Trigger{Exchange: b.name, Key: trigger, Queue: trigger}, Delays: retry.Default().Delays(),
+		URL: b.URL, Prefix: b.Name, Trigger: rabbitmq.Trigger{Exchange: b.Name, Key: trigger, Queue: trigger}, Delays: retry.Default().Delays(),
 	}
 }
 
@@ -49,7 +49,7 @@ func (b *broker) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), brokerPatience)
 	defer cancel()
 	if err := rabbitmq.Remove(ctx, b.config()); err != nil {
-		return fmt.Errorf("remove the queues and exchanges %s… of the measurement from the broker: %w", b.name, err)
+		return fmt.Errorf("remove the queues and exchanges %s… of the measurement from the broker: %w", b.Name, err)
 	}
 	return nil
 }
@@ -57,7 +57,7 @@ func (b *broker) remove() error {
 // amqpPublisher publishes to the exchange that leads to the trigger queue.
 type amqpPublisher struct{ shop *rabbitmq.Shop }
 
-func newAMQPPublisher(ctx context.Context, b *broker) (*amqpPublisher, error) {
+func newAMQPPublisher(ctx context.Context, b broker) (*amqpPublisher, error) {
 	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
 	defer cancel()
 	shop, err := rabbitmq.DialShop(ctx, b.config())
@@ -82,5 +82,3 @@ func shopEvent(body []byte) rabbitmq.ShopEvent {
 	phase, event, _ := eventNumber(body)
 	return rabbitmq.ShopEvent{ID: fmt.Sprintf("bench-%d-%d", phase, event), Body: body}
 }
-
-func (p *amqpPublisher) close() { p.shop.Close() } //nolint:errcheck // it never fails

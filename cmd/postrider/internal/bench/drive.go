@@ -3,114 +3,36 @@ package bench
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// traffic says what is published.
+// traffic says what is published, and who is to get it.
 type traffic struct {
-	by         publisher
+	mix
+	to         destination
 	publishers int              // at a time, where they publish as fast as they can
-	bodies     []template       // one for each webhook; with more than one event in a body, there is one body
-	pick       func(n int) int  // the body of event n; nil: the first
 	fan        int              // how many endpoints get each event
 	ignored    func(n int) bool // events that are not awaited, because their endpoint is ill; nil: none
 }
 
-func (t traffic) bodyOf(n int) int {
-	if t.pick == nil {
-		return 0
-	}
-	return t.pick(n)
-}
-
-func (t traffic) clone() []template {
-	bodies := make([]template, len(t.bodies))
-	for i, b := range t.bodies {
-		bodies[i] = b.clone()
-	}
-	return bodies
-}
-
 // flood publishes events as fast as they are taken. It does not wait until they arrive: settle does.
 func (l *lab) flood(ctx context.Context, name string, t traffic, events int) (*phase, error) {
-	batch := max(1, len(t.bodies[0].slots))
-	events = (events + batch - 1) / batch * batch
-	p := l.receiver.begin(name, events, t)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer l.watch(p)()
-
-	var next atomic.Int64
-	var publishers sync.WaitGroup
-	for range t.publishers {
-		publishers.Go(func() {
-			bodies := t.clone()
-			for {
-				first := int(next.Add(int64(batch))) - batch
-				if first >= events || ctx.Err() != nil {
-					return
-				}
-				body := bodies[t.bodyOf(first)]
-				body.fill(p.number, first)
-				now := l.receiver.now()
-				for i := range batch {
-					p.sent[first+i] = now
-				}
-				if err := t.by.publish(ctx, body.content); err != nil {
-					cancel(err)
-					return
-				}
-				p.accepted.Add(int64(batch))
-			}
-		})
-	}
-	publishers.Wait()
-	p.sending = time.Duration(l.receiver.now() - p.began)
-	return p, context.Cause(ctx)
+	batch := t.batch()
+	return l.publish(ctx, name, t, job{Publishers: t.publishers, Events: (events + batch - 1) / batch * batch})
 }
 
-// inFlight bounds how many publishes at a rate may wait for their answer. Beyond it the pace is lost, and shows as latency, which counts
-// from when a publish was meant to begin.
-const inFlight = 512
-
-// pace publishes events one by one at a rate, without waiting for the answers of those before: an open loop. Their latency counts from when
-// each was meant to be sent, so that a daemon that stalls is not spared what it would have been sent meanwhile.
+// pace publishes events one by one at a rate.
 func (l *lab) pace(ctx context.Context, name string, t traffic, perSecond int, d time.Duration) (*phase, error) {
-	events := max(1, int(float64(perSecond)*d.Seconds()))
-	interval := time.Second / time.Duration(perSecond)
-	p := l.receiver.begin(name, events, t)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer l.watch(p)()
+	return l.publish(ctx, name, t, job{Interval: time.Second / time.Duration(perSecond), Events: max(1, int(float64(perSecond)*d.Seconds()))})
+}
 
-	var publishes sync.WaitGroup
-	room := make(chan []template, inFlight) // bodies that are free
-	for range inFlight {
-		room <- t.clone()
-	}
-	for n := range events {
-		meant := p.began + int64(n)*int64(interval)
-		sleep(time.Duration(meant - l.receiver.now()))
-		if ctx.Err() != nil {
-			break
-		}
-		p.sent[n] = meant
-		bodies := <-room
-		publishes.Go(func() {
-			defer func() { room <- bodies }()
-			body := bodies[t.bodyOf(n)]
-			body.fill(p.number, n)
-			if err := t.by.publish(ctx, body.content); err != nil {
-				cancel(err)
-				return
-			}
-			p.accepted.Add(1)
-		})
-	}
-	publishes.Wait()
-	p.sending = time.Duration(l.receiver.now() - p.began)
-	return p, context.Cause(ctx)
+func (l *lab) publish(ctx context.Context, name string, t traffic, j job) (*phase, error) {
+	p := l.receiver.begin(name, j.Events, t)
+	defer l.watch(p)()
+	j.To, j.Mix, j.Phase = t.to, t.mix, p.number
+	done, err := l.publishers.do(ctx, j, func(accepted int) { p.accepted.Store(int64(accepted)) })
+	p.began, p.sending, p.sent = done.Began, done.Sending, done.Sent
+	return p, err
 }
 
 const (
@@ -144,7 +66,7 @@ func (l *lab) settle(ctx context.Context, p *phase) (outcome, error) {
 	case <-time.After(afterglow):
 	}
 	o := p.outcome()
-	l.report.Timeline = append(l.report.Timeline, p.segment())
+	l.report.Timeline = append(l.report.Timeline, p.segment(l.receiver.epoch))
 	return o, nil
 }
 
@@ -187,8 +109,6 @@ func (l *lab) warm(ctx context.Context, events int, traffics ...traffic) error {
 	return nil
 }
 
-const reportEvery = 100 * time.Millisecond
-
 // watch tells how far a phase is until stop is called.
 func (l *lab) watch(p *phase) (stop func()) {
 	if l.Progress == nil {
@@ -199,23 +119,33 @@ func (l *lab) watch(p *phase) (stop func()) {
 			Scenario: l.report.Scenario, Phase: p.name, Sent: int(p.accepted.Load()), Delivered: int(p.received.Load()), Total: p.awaited,
 		})
 	}
+	ended := every(reportEvery, tell)
+	return func() {
+		ended()
+		tell()
+	}
+}
+
+const reportEvery = 100 * time.Millisecond
+
+// every calls f at intervals until stop is called, which waits for the last call to return.
+func every(interval time.Duration, f func()) (stop func()) {
 	ended := make(chan struct{})
-	var reporter sync.WaitGroup
-	reporter.Go(func() {
-		tick := time.NewTicker(reportEvery)
+	var caller sync.WaitGroup
+	caller.Go(func() {
+		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ended:
 				return
 			case <-tick.C:
-				tell()
+				f()
 			}
 		}
 	})
 	return func() {
 		close(ended)
-		reporter.Wait()
-		tell()
+		caller.Wait()
 	}
 }

@@ -36,6 +36,7 @@ func forwarder(t *testing.T, endpoints []*endpoint, times func(n int64) int) *ht
 }
 
 func testLab(t *testing.T, s Settings) *lab {
+	s.Executable = thisProgram(t)
 	l, err := newLab("test", s)
 	if err != nil {
 		t.Fatal(err)
@@ -49,10 +50,8 @@ func testLab(t *testing.T, s Settings) *lab {
 }
 
 // to returns traffic of one event in a request to url.
-func to(t *testing.T, url string) traffic {
-	by := newHTTPPublisher(url, "", http.StatusAccepted, 8)
-	t.Cleanup(by.close)
-	return traffic{by: by, publishers: 8, bodies: []template{eventBody("a.b", 128, 1)}}
+func to(url string) traffic {
+	return traffic{to: destination{URL: url, Accepted: http.StatusAccepted}, publishers: 8, mix: mix{Bodies: []template{eventBody("a.b", 128, 1)}}}
 }
 
 func once(int64) int { return 1 }
@@ -60,7 +59,7 @@ func once(int64) int { return 1 }
 func TestAccountsForEveryEvent(t *testing.T) {
 	l := testLab(t, Settings{})
 	daemon := forwarder(t, l.receiver.add(1), once)
-	events := to(t, daemon.URL)
+	events := to(daemon.URL)
 	o := newOutcome()
 	for range 2 {
 		if err := l.floodAll(t.Context(), &o, "flood", events, 150); err != nil {
@@ -101,7 +100,7 @@ func TestCountsWhatComesTwice(t *testing.T) {
 		return 1
 	})
 	o := newOutcome()
-	if err := l.floodAll(t.Context(), &o, "flood", to(t, daemon.URL), 100); err != nil {
+	if err := l.floodAll(t.Context(), &o, "flood", to(daemon.URL), 100); err != nil {
 		t.Fatal(err)
 	}
 	if o.duplicated != 2 || o.lost() != 0 {
@@ -111,7 +110,7 @@ func TestCountsWhatComesTwice(t *testing.T) {
 
 func TestCountsEachDeliveryOfAnEventOnItsOwn(t *testing.T) {
 	l := testLab(t, Settings{})
-	events := to(t, forwarder(t, l.receiver.add(3), once).URL)
+	events := to(forwarder(t, l.receiver.add(3), once).URL)
 	events.fan = 3
 	o := newOutcome()
 	if err := l.floodAll(t.Context(), &o, "fan-out", events, 10); err != nil {
@@ -140,7 +139,7 @@ func TestAnOpenLoopCountsFromWhenAPublishWasMeantToBegin(t *testing.T) {
 	}))
 	defer daemon.Close()
 	// Half of them find no room before the stall is over: what they waited for it counts all the same.
-	o, err := l.paceAll(t.Context(), "pace", to(t, daemon.URL), perSecond, events*time.Second/perSecond)
+	o, err := l.paceAll(t.Context(), "pace", to(daemon.URL), perSecond, events*time.Second/perSecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +163,7 @@ func TestThoseWhoAreIllAreNotAwaited(t *testing.T) {
 		}()
 	}))
 	defer daemon.Close()
-	events := to(t, daemon.URL)
+	events := to(daemon.URL)
 	events.ignored = func(n int) bool { return n%2 == 1 }
 	for _, fallIll := range []func(*endpoint){(*endpoint).hang, (*endpoint).fail} {
 		fallIll(endpoints[1])
@@ -183,7 +182,7 @@ func TestAnEndpointThatRefusesOnceTakesTheSecondAttempt(t *testing.T) {
 	endpoints := l.receiver.add(1)
 	daemon := forwarder(t, endpoints, func(int64) int { return 2 })
 	endpoints[0].refuseOnce()
-	p, err := l.flood(t.Context(), "refused", to(t, daemon.URL), 20)
+	p, err := l.flood(t.Context(), "refused", to(daemon.URL), 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,15 +203,16 @@ func TestAnEndpointThatRefusesOnceTakesTheSecondAttempt(t *testing.T) {
 func TestSaysWhatTheDaemonRefused(t *testing.T) {
 	l := testLab(t, Settings{})
 	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "no space left", http.StatusInsufficientStorage)
+		http.Error(w, "no space left\n", http.StatusInsufficientStorage)
 	}))
 	defer daemon.Close()
 	for name, drive := range map[string]func() error{
-		"flood": func() error { _, err := l.flood(t.Context(), "flood", to(t, daemon.URL), 10); return err },
-		"pace":  func() error { _, err := l.pace(t.Context(), "pace", to(t, daemon.URL), 100, time.Second); return err },
+		"flood": func() error { _, err := l.flood(t.Context(), "flood", to(daemon.URL), 10); return err },
+		"pace":  func() error { _, err := l.pace(t.Context(), "pace", to(daemon.URL), 100, time.Second); return err },
 	} {
-		if err := drive(); err == nil || !strings.Contains(err.Error(), "no space left") {
-			t.Errorf("%s: got %v, want the daemon's words", name, err)
+		want := daemon.URL + " answered 507 Insufficient Storage: no space left"
+		if err := drive(); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want the daemon's words: %s", name, err, want)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func TestGivesUpWhenItIsTold(t *testing.T) {
 	daemon := forwarder(t, nil, once) // nothing is ever delivered
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	p, err := l.flood(t.Context(), "flood", to(t, daemon.URL), 10)
+	p, err := l.flood(t.Context(), "flood", to(daemon.URL), 10)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,16 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
-// lab is what a scenario works in: the settings, a receiver, the daemon that it asked for, and the report that it fills.
+// lab is what a scenario works in: the settings, a receiver, a process that publishes, the daemon that it asked for, and the report that it fills.
 type lab struct {
 	Settings
-	receiver *receiver
-	daemon   *target // nil before start
-	report   Report
-	raws     []publisher
+	receiver   *receiver
+	publishers *child
+	daemon     *target // nil before start
+	report     Report
 }
 
 func newLab(scenario string, with Settings) (*lab, error) {
@@ -21,7 +22,11 @@ func newLab(scenario string, with Settings) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lab{Settings: with, receiver: r, report: Report{
+	c, err := startChild(with.Executable)
+	if err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return &lab{Settings: with, receiver: r, publishers: c, report: Report{
 		Scenario: scenario, Publishers: with.Publishers, Size: with.Size, Batch: with.Batch,
 	}}, nil
 }
@@ -31,9 +36,7 @@ func (l *lab) close() error {
 	for _, e := range *l.receiver.endpoints.Load() {
 		e.answer() // a daemon that stops waits for what is under way
 	}
-	for _, p := range l.raws {
-		p.close()
-	}
+	errs = append(errs, l.publishers.close())
 	if l.daemon != nil {
 		errs = append(errs, l.daemon.close())
 	}
@@ -61,16 +64,15 @@ func (l *lab) startWithEndpoint(ctx context.Context) (*endpoint, error) {
 
 // raw is a POST loop to an endpoint.
 func (l *lab) raw(e *endpoint) traffic {
-	by := newHTTPPublisher(e.url, "", 200, l.Publishers)
-	l.raws = append(l.raws, by)
-	return traffic{by: by, publishers: l.Publishers, bodies: []template{newTemplate(payload(l.Size))}}
+	body := newTemplate(payload(l.Size))
+	return traffic{to: destination{URL: e.url, Accepted: http.StatusOK}, publishers: l.Publishers, mix: mix{Bodies: []template{body}}}
 }
 
 // events is traffic of the named webhooks, one event in each request, by turns.
 func (l *lab) events(webhooks ...string) traffic {
-	t := traffic{by: l.daemon.publisher, publishers: l.Publishers, pick: func(n int) int { return n % len(webhooks) }}
+	t := traffic{to: l.daemon.events, publishers: l.Publishers}
 	for _, w := range webhooks {
-		t.bodies = append(t.bodies, eventBody(w, l.Size, 1))
+		t.Bodies = append(t.Bodies, eventBody(w, l.Size, 1))
 	}
 	return t
 }
@@ -78,7 +80,7 @@ func (l *lab) events(webhooks ...string) traffic {
 // batches is traffic of one webhook, with so many events in each request.
 func (l *lab) batches(webhook string, batch int) traffic {
 	t := l.events(webhook)
-	t.bodies = []template{eventBody(webhook, l.Size, batch)}
+	t.Bodies = []template{eventBody(webhook, l.Size, batch)}
 	return t
 }
 

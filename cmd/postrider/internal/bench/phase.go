@@ -12,10 +12,11 @@ type phase struct {
 	fan     int              // deliveries of each event
 	ignored func(n int) bool // as in traffic
 	awaited int              // deliveries
-	began   int64            // this and what follows: nanoseconds since the receiver's epoch
-	sending time.Duration    // from the first publish to the answer of the last
+	events  int
+	began   int64         // this and what follows: as now tells it
+	sending time.Duration // from the first publish to the answer of the last
 
-	sent       []int64        // when each event was to be sent; written by its publisher, read after all have ended
+	sent       []int64        // when each event was to be sent; nil until all are
 	arrived    []atomic.Int64 // of each delivery, those of one event side by side; 0: not yet
 	refused    []atomic.Int64 // when an endpoint that refuses once did so; nil where none does
 	accepted   atomic.Int64   // events

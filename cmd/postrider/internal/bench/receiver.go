@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // receiver takes deliveries on the loopback interface, at as many endpoints as are asked for, and notes when each arrived.
@@ -16,7 +15,7 @@ type receiver struct {
 	listener  net.Listener
 	server    *http.Server
 	served    chan struct{}
-	epoch     time.Time // arrivals and sends are nanoseconds since
+	epoch     int64 // when it started, as now tells it
 	endpoints atomic.Pointer[[]*endpoint]
 	phase     atomic.Pointer[phase]
 	phases    int
@@ -28,7 +27,7 @@ func newReceiver() (*receiver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the receiver: %w", err)
 	}
-	r := &receiver{listener: listener, served: make(chan struct{}), epoch: time.Now()}
+	r := &receiver{listener: listener, served: make(chan struct{}), epoch: now()}
 	r.endpoints.Store(new([]*endpoint))
 	r.server = &http.Server{Handler: r}
 	go func() {
@@ -43,8 +42,6 @@ func (r *receiver) close() error {
 	<-r.served
 	return err
 }
-
-func (r *receiver) now() int64 { return int64(time.Since(r.epoch)) }
 
 // add returns n more endpoints, numbered on from those that are there. They answer at once until they are told otherwise.
 func (r *receiver) add(n int) []*endpoint {
@@ -63,7 +60,7 @@ func (r *receiver) add(n int) []*endpoint {
 // begin starts the account of the next phase; what still arrives for earlier ones is not counted any more.
 func (r *receiver) begin(name string, events int, t traffic) *phase {
 	r.phases++
-	p := &phase{name: name, number: r.phases, fan: max(1, t.fan), ignored: t.ignored, sent: make([]int64, events)}
+	p := &phase{name: name, number: r.phases, fan: max(1, t.fan), ignored: t.ignored, events: events}
 	p.arrived = make([]atomic.Int64, events*p.fan)
 	p.awaited = len(p.arrived)
 	if t.ignored != nil {
@@ -79,7 +76,6 @@ func (r *receiver) begin(name string, events int, t traffic) *phase {
 			break
 		}
 	}
-	p.began = r.now()
 	r.phase.Store(p)
 	return p
 }
@@ -88,7 +84,7 @@ var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // ServeHTTP reads a body, notes the event in it, and answers in the manner of the endpoint.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	arrived := r.now()
+	arrived := now()
 	number, err := strconv.Atoi(request.URL.Path[1:])
 	endpoints := *r.endpoints.Load()
 	if err != nil || number >= len(endpoints) {
@@ -112,7 +108,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		case <-request.Context().Done(): // the sender gave up
 			return
 		case <-manner.held:
-			arrived = r.now()
+			arrived = now()
 		}
 	}
 	if manner.fails {
@@ -120,10 +116,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		return
 	}
 	p := r.phase.Load()
-	if !numbered || p == nil || phase != p.number || event >= len(p.sent) {
+	if !numbered || p == nil || phase != p.number || event >= p.events {
 		return
 	}
-	if manner.once && p.refused[p.slot(event, number)].CompareAndSwap(0, r.now()) {
+	if manner.once && p.refused[p.slot(event, number)].CompareAndSwap(0, now()) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}

@@ -48,7 +48,7 @@ func measureBacklog(ctx context.Context, l *lab) error {
 		memory()
 		return err
 	}
-	answering := l.receiver.now()
+	answering := now()
 	e.answer()
 	done, err := l.settle(ctx, p)
 	if peak := memory(); err == nil && peak > 0 {

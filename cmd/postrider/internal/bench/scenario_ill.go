@@ -34,10 +34,8 @@ func measureIll(ctx context.Context, l *lab, does string, fallIll func(*endpoint
 		}
 	}
 	events := l.events(l.daemon.webhooks...)
-	events.pick = func(n int) int { // the share of the ill, evenly among the others
-		return int(float64(n+1)*l.SlowShare) - int(float64(n)*l.SlowShare)
-	}
-	events.ignored = func(n int) bool { return events.pick(n) == 1 }
+	events.Share = l.SlowShare
+	events.ignored = func(n int) bool { return events.bodyOf(n) == 1 }
 	return compareHealth(ctx, l, events, fmt.Sprintf("one %s", does), func() { fallIll(endpoints[1]) })
 }
 

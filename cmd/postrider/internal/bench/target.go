@@ -30,13 +30,13 @@ type need struct {
 
 // target is the daemon that is measured.
 type target struct {
-	webhooks  []string
-	publisher publisher
-	pid       int             // 0: not on this machine, or not to be told
-	broker    *broker         // of our own daemon's queue; nil: that is the embedded one
-	own       *sandbox.Daemon // nil: it was running before, and goes on
-	api       *client.Client
-	made      []int64 // subscribers, to be deleted from a daemon that goes on
+	webhooks []string
+	events   destination     // where they are published
+	pid      int             // 0: not on this machine, or not to be told
+	broker   *broker         // of our own daemon's queue; nil: that is the embedded one
+	own      *sandbox.Daemon // nil: it was running before, and goes on
+	api      *client.Client
+	made     []int64 // subscribers, to be deleted from a daemon that goes on
 }
 
 // notifierFile is the plugin that every daemon of bench has.
@@ -81,22 +81,18 @@ func newTarget(ctx context.Context, s Settings, n need) (*target, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start a daemon to measure: %w", err), d.broker.remove())
 	}
-	if err := d.attach(ctx, s); err != nil {
+	if err := d.attach(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
 // attach finds the way to a daemon of our own, which is another one after each start.
-func (d *target) attach(ctx context.Context, s Settings) (err error) {
-	d.disconnect()
+func (d *target) attach() (err error) {
 	d.pid = d.own.PID()
-	if d.broker == nil {
-		d.publisher = newHTTPPublisher(d.own.URL()+"/v1/events", d.own.Token(), http.StatusAccepted, s.Publishers)
-	} else if shop, err := newAMQPPublisher(ctx, d.broker); err == nil {
-		d.publisher = shop
-	} else {
-		return err
+	d.events = eventsAt(d.own.URL(), d.own.Token())
+	if d.broker != nil {
+		d.events = destination{Broker: *d.broker}
 	}
 	d.api, err = client.New(client.Config{URL: d.own.URL(), Token: d.own.Token()})
 	return err
@@ -111,10 +107,14 @@ func runningTarget(ctx context.Context, s Settings, n need) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &target{webhooks: s.Webhooks[:n.webhooks], api: api}
-	d.publisher = newHTTPPublisher(s.URL+"/v1/events", s.Token, http.StatusAccepted, s.Publishers)
+	d := &target{webhooks: s.Webhooks[:n.webhooks], events: eventsAt(s.URL, s.Token), api: api}
 	d.pid, err = d.findProcess(ctx)
 	return d, err
+}
+
+// eventsAt is where a daemon takes events over HTTP.
+func eventsAt(url, token string) destination {
+	return destination{URL: url + "/v1/events", Token: token, Accepted: http.StatusAccepted}
 }
 
 // findProcess returns the process of a daemon on this machine: it is the parent of its plugins.
@@ -137,16 +137,8 @@ func (d *target) findProcess(ctx context.Context) (int, error) {
 
 func isLoopback(host string) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() }
 
-func (d *target) disconnect() {
-	if d.publisher != nil {
-		d.publisher.close()
-	}
-	d.publisher = nil
-}
-
 // close undoes what was done to the daemon: its subscribers are deleted, or it ends, if it is our own.
 func (d *target) close() error {
-	d.disconnect()
 	if d.own != nil {
 		return errors.Join(d.own.Stop(), d.broker.remove())
 	}
@@ -227,13 +219,13 @@ func (d *target) databaseSize() int64 {
 func (d *target) databaseFile() string { return filepath.Join(d.own.DataDir(), daemon.DatabaseFile) }
 
 // restart ends our own daemon and starts it again on the same data. It returns when the new process was started, once that takes events.
-func (d *target) restart(ctx context.Context, s Settings) (began time.Time, err error) {
+func (d *target) restart(ctx context.Context) (began int64, err error) {
 	if err := d.own.End(); err != nil {
 		return began, err
 	}
-	began = time.Now()
+	began = now()
 	if err := d.own.Restart(ctx); err != nil {
 		return began, err
 	}
-	return began, d.attach(ctx, s)
+	return began, d.attach()
 }

@@ -24,10 +24,10 @@ const (
 )
 
 // segment cuts a phase that has settled into steps.
-func (p *phase) segment() Segment {
+func (p *phase) segment(epoch int64) Segment {
 	end := max(p.last.Load(), p.began+int64(p.sending))
 	step := max(int64(shortestStep), (end-p.began)/segmentPoints+1)
-	s := Segment{Name: p.name, Start: seconds(p.began), End: seconds(end)}
+	s := Segment{Name: p.name, Start: seconds(p.began - epoch), End: seconds(end - epoch)}
 	steps := make([]histogram, (end-p.began)/step+1)
 	for i := range p.arrived {
 		at := p.arrived[i].Load()
@@ -46,7 +46,7 @@ func (p *phase) segment() Segment {
 		if to-from < step/2 && i > 0 {
 			break // the last sliver would be all noise
 		}
-		point := Point{At: seconds((from + to) / 2)}
+		point := Point{At: seconds((from+to)/2 - epoch)}
 		if h.h != nil {
 			l := h.latency()
 			point.PerSecond, point.P50, point.P99 = rate(int(h.h.TotalCount()), time.Duration(to-from)), l.P50, l.P99
