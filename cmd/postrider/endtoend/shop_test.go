@@ -1,8 +1,10 @@
 package endtoend
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +20,8 @@ type shop struct {
 	url       string
 	total     int
 	prefix    string // of the message-ids
+	event     string // "": stock.item.changed
+	padding   int    // bytes that its arguments have beside their id
 	paced     bool   // it publishes only as many as are allowed
 	allowed   atomic.Int64
 	taken     atomic.Int64
@@ -97,7 +101,7 @@ func (s *shop) batch(ctx context.Context, channel *amqp.Channel, returns <-chan 
 	defer cancel()
 	var confirms []*amqp.DeferredConfirmation
 	for _, n := range batch {
-		body := fmt.Sprintf(`["stock.item.changed","{\"id\":\"%s\"}"]`, s.messageID(n))
+		body := fmt.Sprintf(`[%q,"{\"id\":\"%s\",\"padding\":\"%s\"}"]`, cmp.Or(s.event, "stock.item.changed"), s.messageID(n), strings.Repeat("x", s.padding))
 		confirm, err := channel.PublishWithDeferredConfirm("magento", "webhook.trigger", true, false, amqp.Publishing{
 			MessageId: s.messageID(n), DeliveryMode: amqp.Persistent, Body: []byte(body),
 		})
