@@ -87,7 +87,7 @@ var settings = []setting{
 		to(func(c *Config) *string { return &c.Queue.Trigger.Exchange }, parseName)},
 	{Setting{"queue.trigger.key", "webhook.trigger", "their routing key"}, plain,
 		to(func(c *Config) *string { return &c.Queue.Trigger.Key }, parseName)},
-	{Setting{"queue.trigger.queue", "webhook.trigger", "the queue that they are consumed from; one that exists already is used as it is, and nothing is bound to it"}, plain,
+	{Setting{"queue.trigger.queue", "webhook.trigger", "the queue that they are consumed from; one that exists already is used as it is, unless it is a stream, and nothing is bound to it"}, plain,
 		to(func(c *Config) *string { return &c.Queue.Trigger.Queue }, parseName)},
 	{Setting{"store.url", "bolt:", "where subscribers and the log are; `bolt:` is the embedded database"}, plain,
 		to(func(c *Config) *string { return &c.Store.URL }, parseStoreURL)},

@@ -101,3 +101,32 @@ func FuzzSubscribe(f *testing.F) {
 		mustAnswer(t, d.do(http.MethodGet, "/rest/V1/webhooks?searchCriteria", ""), http.StatusOK)
 	})
 }
+
+// FuzzReplay asks with whatever body for dead letters to be put back to work. Nothing is replayed that was not asked for, and nothing at all by a request that
+// is refused.
+func FuzzReplay(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d := newDaemon()
+		d.store.letters = deadLetters()
+		w := d.do(http.MethodPost, "/v1/dead-letters/replay", string(body))
+		if !mustAnswer(t, w, http.StatusAccepted, 400, 413, 422) {
+			if d.store.gotDead != (core.DeadLetterFilter{}) || len(d.queue.events) > 0 {
+				t.Errorf("answered %d, and looked for %+v and replayed %v", w.Code, d.store.gotDead, d.queue.events)
+			}
+			return
+		}
+		got := decoded[httpapi.Replayed](t, w, http.StatusAccepted)
+		var asked httpapi.ReplayDeadLetters
+		if err := json.Unmarshal(body, &asked); err != nil {
+			t.Fatalf("answered %s to what is no request: %v", w.Body, err)
+		}
+		if len(asked.IDs) == 0 && asked.Kind == "" && asked.Event == "" && asked.SubscriberID == 0 && !asked.All {
+			t.Errorf("replayed %v, and nothing was asked for", got.Replayed)
+		}
+		for _, id := range got.Replayed {
+			if len(asked.IDs) > 0 && !slices.Contains(asked.IDs, id) {
+				t.Errorf("replayed %s, and was asked for %q", id, asked.IDs)
+			}
+		}
+	})
+}

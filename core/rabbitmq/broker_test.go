@@ -68,17 +68,60 @@ func TestATriggerQueueOfTheShopIsConsumedAsItIs(t *testing.T) {
 		}
 		return channel.QueueBind(p.prefix+".trigger", "sales.#", p.prefix+"-shop", false, nil)
 	})
+	send(t, p, p.prefix+"-shop", "sales.order", amqp.Publishing{Body: []byte(`["sales.order.created","{}"]`), MessageId: "order-0"})
 	b := p.open(t)
 	got := make(chan core.Message, 10)
 	consumed(t, b, core.EventQueue, func(_ context.Context, m core.Message) (core.Result, error) {
 		got <- m
 		return core.Result{}, nil
 	})
+	if m := next(t, got, "the event from before"); m.Event != "order-0" || m.Redelivered {
+		t.Errorf("got %+v: looking at the queue must take nothing from it", m)
+	}
 	send(t, p, p.prefix+"-shop", "sales.order", amqp.Publishing{Body: []byte(`["sales.order.created","{\"id\":1}"]`), MessageId: "order-1"})
 	m := next(t, got, "the event")
 	if m.Event != "order-1" || m.Content.Name != "sales.order.created" || string(m.Content.Arguments) != `{"id":1}` || m.Attempt != 1 || m.First != 1 ||
 		m.Lane != "sales.order.created" || m.Redelivered || time.Since(m.Content.Accepted) > patience {
 		t.Errorf("got %+v with %+v", m, m.Content)
+	}
+}
+
+func TestATriggerQueueThatIsAStreamIsRefusedWithWhatToDoAndThatHelps(t *testing.T) {
+	p := newPlaceOn(t, broker.Start(t).URL())
+	misnamed := p.prefix + " of queue type rabbit_stream_queue"
+	control(t, p.url, func(channel *amqp.Channel) error {
+		if err := channel.ExchangeDeclare(p.prefix+"-shop", "topic", true, false, false, false, nil); err != nil {
+			return err
+		}
+		for name, arguments := range map[string]amqp.Table{
+			p.prefix + ".trigger": {"x-queue-type": "stream", "x-max-length-bytes": int64(1 << 30)}, misnamed: {"x-queue-type": "quorum"},
+		} {
+			if _, err := channel.QueueDeclare(name, true, false, false, false, arguments); err != nil {
+				return err
+			}
+			if err := channel.QueueBind(name, "webhook.trigger", p.prefix+"-shop", false, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	send(t, p, p.prefix+"-shop", "webhook.trigger", amqp.Publishing{Body: []byte(`["sales.order.created","{}"]`), MessageId: "order-1"})
+	b := p.openAnyway(t)
+	until(t, "it is refused, and why", func() bool {
+		why := strings.Join(b.queue.Unready(), "\n")
+		return strings.Contains(why, p.prefix+".trigger is a stream") && strings.Contains(why, "set queue.trigger.queue to")
+	})
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = p.open(t, func(c *Config) { c.Trigger.Queue = misnamed })
+	got := make(chan core.Message, 1)
+	consumed(t, b, core.EventQueue, func(_ context.Context, m core.Message) (core.Result, error) {
+		got <- m
+		return core.Result{}, nil
+	})
+	if m := next(t, got, "the event"); m.Event != "order-1" || m.Redelivered {
+		t.Errorf("got %+v", m)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -87,7 +86,7 @@ func (c *consumer) run(stop, abandon func()) error {
 	late := time.AfterFunc(c.queue.config.DrainTimeout, abandon) // or what is on its way out would be there twice
 	defer late.Stop()
 	tasks.Wait()
-	for _, s := range slices.Backward(c.sources) { // the shop's queue last: what a stream can't do ends the connection
+	for _, s := range c.sources {
 		s.close()
 	}
 	return err

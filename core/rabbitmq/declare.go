@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -66,18 +67,18 @@ func (l *link) lock(name string) error {
 	})
 }
 
-// declareTrigger leaves a trigger queue as it is that exists, whatever its type, arguments and bindings are: a shop may have declared it. Each
-// question about what may be missing costs its channel.
+// declareTrigger leaves a trigger queue as it is that exists, whatever its arguments and bindings are, and its type unless that is a stream: a shop may have
+// declared it. Each question about what may be missing costs its channel.
 func (l *link) declareTrigger(trigger Trigger, t Topology) error {
 	err := l.ask(func(channel *amqp.Channel) error {
 		_, err := channel.QueueDeclarePassive(trigger.Queue, true, false, false, false, nil)
 		return err
 	})
-	if err == nil || !isCode(err, amqp.NotFound) {
-		if err != nil {
-			err = fmt.Errorf("look for the trigger queue %s: %w", trigger.Queue, err)
-		}
-		return err
+	if err == nil {
+		return l.refuseStream(trigger)
+	}
+	if !isCode(err, amqp.NotFound) {
+		return fmt.Errorf("look for the trigger queue %s: %w", trigger.Queue, err)
 	}
 	err = l.ask(func(channel *amqp.Channel) error {
 		return channel.ExchangeDeclarePassive(trigger.Exchange, "topic", true, false, false, false, nil)
@@ -101,6 +102,28 @@ func (l *link) declareTrigger(trigger Trigger, t Topology) error {
 		}
 		return nil
 	})
+}
+
+// refuseStream says what to do about a trigger queue that is a stream. A stream keeps what was read, and does not remember how far that was: a daemon that
+// begins at its end misses what was published while it was away, and one that begins at its beginning delivers all of it again.
+//
+// AMQP has no question for the type of a queue. But a broker that refuses an argument of a consumer names the type, if it is to blame for that. So it is given
+// an argument that it refuses for any queue: nothing is consumed meanwhile.
+func (l *link) refuseStream(trigger Trigger) error {
+	err := l.ask(func(channel *amqp.Channel) error {
+		_, err := channel.Consume(trigger.Queue, consumerTag, false, false, false, false, amqp.Table{"x-priority": "none"})
+		if err == nil { // it checks no arguments, and is no broker with streams
+			return channel.Cancel(consumerTag, false)
+		}
+		return err
+	})
+	var broker *amqp.Error
+	if !errors.As(err, &broker) || broker.Code != amqp.PreconditionFailed || !strings.HasSuffix(broker.Reason, "of queue type rabbit_stream_queue") {
+		return nil // what else is wrong with it is told where it is consumed
+	}
+	return fmt.Errorf("the trigger queue %s is a stream, which does not remember what was consumed of it, so that events would be missed, or delivered again: set "+
+		"queue.trigger.queue to a name that is not taken (Postrider then declares a queue, and binds it to exchange %s with key %s), or to a quorum or classic "+
+		"queue that you have bound", trigger.Queue, trigger.Exchange, trigger.Key)
 }
 
 func declareExchange(channel *amqp.Channel, e Exchange) error {

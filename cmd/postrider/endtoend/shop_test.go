@@ -1,8 +1,10 @@
 package endtoend
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,7 +20,13 @@ type shop struct {
 	url       string
 	total     int
 	prefix    string // of the message-ids
+	event     string // "": stock.item.changed
+	padding   int    // bytes that its arguments have beside their id
+	paced     bool   // it publishes only as many as are allowed
+	allowed   atomic.Int64
+	taken     atomic.Int64
 	confirmed atomic.Int64
+	repeated  atomic.Int64 // messages that were published and not confirmed
 }
 
 // together is how many messages of one publisher wait for their confirms at a time.
@@ -26,24 +34,16 @@ const together = 50
 
 // run publishes from four connections.
 func (s *shop) run(t *testing.T) (wait func()) {
-	var next atomic.Int64
 	var publishers sync.WaitGroup
 	for range 4 {
 		publishers.Go(func() {
 			var left []int64
 			for t.Context().Err() == nil {
-				for len(left) < together {
-					n := next.Add(1)
-					if n > int64(s.total) {
-						break
-					}
-					left = append(left, n)
-				}
-				if len(left) == 0 {
+				if left = s.fill(t.Context(), left); len(left) == 0 {
 					return
 				}
 				var err error
-				if left, err = s.publish(t.Context(), left, func() int64 { return next.Add(1) }); err != nil {
+				if left, err = s.publish(t.Context(), left); err != nil {
 					time.Sleep(20 * time.Millisecond) // the broker is away: ask again, but not in a spin
 				}
 			}
@@ -52,8 +52,28 @@ func (s *shop) run(t *testing.T) (wait func()) {
 	return publishers.Wait
 }
 
-// publish publishes what is left, and what more says until that is beyond the total, over one connection. It returns what is not confirmed.
-func (s *shop) publish(ctx context.Context, left []int64, more func() int64) ([]int64, error) {
+// fill adds to what is left until that is a batch, or as much as may be published now. Where that is nothing, it waits; nothing in the end: all is published.
+func (s *shop) fill(ctx context.Context, left []int64) []int64 {
+	for len(left) < together && s.taken.Load() < int64(s.total) && ctx.Err() == nil {
+		n, may := s.taken.Load(), int64(s.total)
+		if s.paced {
+			may = min(may, s.allowed.Load())
+		}
+		switch {
+		case n < may && s.taken.CompareAndSwap(n, n+1):
+			left = append(left, n+1)
+		case n < may: // another publisher was faster
+		case len(left) > 0:
+			return left
+		default:
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return left
+}
+
+// publish publishes what is left, and all that comes after it, over one connection. It returns what is not confirmed.
+func (s *shop) publish(ctx context.Context, left []int64) ([]int64, error) {
 	connection, err := amqp.DialConfig(s.url, amqp.Config{Heartbeat: 2 * time.Second, Dial: amqp.DefaultDial(5 * time.Second)})
 	if err != nil {
 		return left, err
@@ -71,13 +91,7 @@ func (s *shop) publish(ctx context.Context, left []int64, more func() int64) ([]
 		if left, err = s.batch(ctx, channel, returns, left); err != nil {
 			return left, err
 		}
-		for len(left) < together {
-			n := more()
-			if n > int64(s.total) {
-				break
-			}
-			left = append(left, n)
-		}
+		left = s.fill(ctx, left)
 	}
 	return nil, nil
 }
@@ -87,7 +101,7 @@ func (s *shop) batch(ctx context.Context, channel *amqp.Channel, returns <-chan 
 	defer cancel()
 	var confirms []*amqp.DeferredConfirmation
 	for _, n := range batch {
-		body := fmt.Sprintf(`["stock.item.changed","{\"id\":\"%s\"}"]`, s.messageID(n))
+		body := fmt.Sprintf(`[%q,"{\"id\":\"%s\",\"padding\":\"%s\"}"]`, cmp.Or(s.event, "stock.item.changed"), s.messageID(n), strings.Repeat("x", s.padding))
 		confirm, err := channel.PublishWithDeferredConfirm("magento", "webhook.trigger", true, false, amqp.Publishing{
 			MessageId: s.messageID(n), DeliveryMode: amqp.Persistent, Body: []byte(body),
 		})
@@ -119,6 +133,9 @@ func (s *shop) batch(ctx context.Context, channel *amqp.Channel, returns <-chan 
 			s.confirmed.Add(1)
 		} else {
 			left = append(left, n)
+			if i < len(confirms) {
+				s.repeated.Add(1)
+			}
 		}
 	}
 	if err == nil && (len(confirms) < len(batch) || channel.IsClosed()) {
