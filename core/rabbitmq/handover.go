@@ -164,6 +164,9 @@ func (c *consumer) sendBatch(batch []departure) {
 	now := time.Now()
 	for _, d := range batch {
 		l := d.item.source.link
+		if d.item.message.Redelivered { // the broker won't say so of what is published anew
+			d.item.failures = max(1, d.item.failures)
+		}
 		p := c.queue.delays.send(c.target, d.item.envelope, now)
 		if d.wait > 0 {
 			p = c.queue.delays.about(c.target, d.item.envelope, d.wait)
