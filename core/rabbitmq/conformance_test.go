@@ -73,6 +73,8 @@ func (b *backend) Consume(ctx context.Context, q core.QueueName, concurrency int
 func (b *backend) Depths(ctx context.Context) ([]core.Depth, error) { return b.queue.Depths(ctx) }
 func (b *backend) Close() error                                     { return errors.Join(b.queue.Close(), b.DB.Close()) }
 
+func (p place) database() string { return filepath.Join(p.dir, "postrider.db") }
+
 // open opens a queue at p, and waits until it is connected.
 func (p place) open(t testing.TB, change ...func(*Config)) *backend {
 	t.Helper()
@@ -88,7 +90,7 @@ func (p place) open(t testing.TB, change ...func(*Config)) *backend {
 // openAnyway opens a queue at p, whether or not its broker can be reached.
 func (p place) openAnyway(t testing.TB, change ...func(*Config)) *backend {
 	t.Helper()
-	db, err := bolt.Open(bolt.Config{Path: filepath.Join(p.dir, "postrider.db")})
+	db, err := bolt.Open(bolt.Config{Path: p.database()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +119,8 @@ func (w logWriter) Write(b []byte) (int, error) {
 }
 
 func (p place) Open(t *testing.T) coretest.Backend { return p.open(t) }
+
+func (p place) Damage(t *testing.T, mark string) { coretest.Flip(t, p.database(), mark) }
 
 func (p place) CrashPoints() []string {
 	return []string{beforeStore, afterStore, beforeBroker, afterBroker}
