@@ -56,7 +56,7 @@ func (q *Queue) buryLater(l *link, d *amqp.Delivery, why error) error {
 }
 
 // buryOne makes a dead letter of a message. If the log has its attempt already, or has the event as dispatched, it was only never acknowledged, or is a
-// dead letter that was replayed since: then it is consumed as it would have been, with what follows from that.
+// dead letter that was replayed since: then it is consumed as it would have been, with what follows from that. If the replay still waits, that one counts.
 func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
 	ctx := context.Background() // ends with the link
 	e, err := decode(d)
@@ -70,6 +70,9 @@ func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
 	case err == nil:
 		return q.consumeLogged(ctx, l, m, attempt)
 	case !errors.Is(err, core.ErrNotFound):
+		return err
+	}
+	if replayed, err := q.config.Store.Overtaken(ctx, m); replayed || err != nil {
 		return err
 	}
 	record, err := q.config.Store.Event(ctx, m.Event)
