@@ -14,6 +14,7 @@ var (
 	ErrTooLarge    = errors.New("too large")
 	ErrPermanent   = errors.New("can never work") // trying again changes nothing: dead-letter at once
 	ErrClosed      = errors.New("closed")
+	ErrDamaged     = errors.New("damaged") // what is stored can't be what was once written: trying again changes nothing until a backup is brought back
 )
 
 // Invalid is the error of input that can never be accepted as it stands.

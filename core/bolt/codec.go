@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -17,8 +16,13 @@ import (
 // The last field of some kinds is only there where it has something to say. Any other new field comes with a new version; the decoder of a kind reads
 // all versions that ever were.
 
-// ErrDamaged is wrapped by the error of a record that cannot be what was once written.
-var ErrDamaged = errors.New("the file is damaged: stop the daemon, see what `postrider db check` finds, and bring back a backup by `postrider db restore`")
+// ErrDamaged is wrapped by the error of a record that cannot be what was once written. It is a [core.ErrDamaged].
+var ErrDamaged error = damage("the file is damaged: stop the daemon, see what `postrider db check` finds, and bring back a backup by `postrider db restore`")
+
+type damage string
+
+func (d damage) Error() string        { return string(d) }
+func (d damage) Is(target error) bool { return target == core.ErrDamaged }
 
 const (
 	recordVersion = 1

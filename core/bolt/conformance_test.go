@@ -37,6 +37,8 @@ func (p place) open(t *testing.T, h hooks) *DB {
 
 func (p place) Open(t *testing.T) coretest.Backend { return p.open(t, hooks{}) }
 
+func (p place) Damage(t *testing.T, mark string) { coretest.Flip(t, p.path, mark) }
+
 const (
 	beforeCommit = "before the commit"
 	afterCommit  = "after the commit, before anybody knows"

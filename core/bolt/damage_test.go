@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/coretest"
 )
 
 // filled makes a file with something in every bucket, and closes it.
@@ -261,26 +262,6 @@ func TestAPageThatIsOverwrittenIsFound(t *testing.T) {
 	}
 }
 
-// flip changes one bit of the first place where mark is stored.
-func flip(t *testing.T, path, mark string) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for at := 0; ; {
-		i := strings.Index(string(b[at:]), mark)
-		if i < 0 {
-			break
-		}
-		at += i + 1
-		b[at-1] ^= 1
-	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestAFlippedBitInARecordIsFoundAndDoesNotStopOthers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postrider.db")
 	db := opened(t, Config{Path: path})
@@ -295,7 +276,7 @@ func TestAFlippedBitInARecordIsFoundAndDoesNotStopOthers(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	flip(t, path, "this one will break")
+	coretest.Flip(t, path, "this one will break")
 	wantError(t, inspected(t, path), "checksum", "events")
 	db = opened(t, Config{Path: path})
 	_, err := db.Event(t.Context(), broken.ID)
@@ -340,7 +321,7 @@ func TestAMessageThatNeedsADamagedRecordIsOfferedOnceAndHoldsUpNoOther(t *testin
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			flip(t, path, mark)
+			coretest.Flip(t, path, mark)
 			var log bytes.Buffer
 			db = opened(t, Config{Path: path, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -417,7 +398,7 @@ func TestListsLeaveOutWhatIsDamagedAndSayThat(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, mark := range []string{"this attempt will break", "this event will break", "this letter will break"} {
-		flip(t, path, mark)
+		coretest.Flip(t, path, mark)
 	}
 	var log bytes.Buffer
 	db = opened(t, Config{Path: path, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/coretest"
 )
 
 // A clock that was a year ahead stamped what is to be tried again in a second; then it was set right, and the daemon started anew.
@@ -132,7 +133,7 @@ func TestADamagedMessageDoesNotKeepOthersFromBecomingReady(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	flip(t, path, "this one will break")
+	coretest.Flip(t, path, "this one will break")
 	db = opened(t, Config{Path: path})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()

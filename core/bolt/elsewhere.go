@@ -163,6 +163,30 @@ func (w *write) consumeElsewhere(m core.Message) error {
 	return w.remove(w.open, key)
 }
 
+// Overtaken reports whether another queue has a message of m's event or delivery whose run of attempts began after m's, and which asks for the same
+// attempt or a later one.
+func (db *DB) Overtaken(ctx context.Context, m core.Message) (overtaken bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	err = db.view(func(tx *bbolt.Tx) error {
+		w := newWrite(tx, db.life)
+		seq, err := w.seqOf(m.Event)
+		if err != nil || seq == 0 {
+			return err
+		}
+		key := ref{seq, m.Subscriber}.key()
+		value := w.open.Get(key)
+		if value == nil {
+			return nil
+		}
+		known, err := decodeWaiting(key, value)
+		overtaken = known.life == elsewhere && known.since.After(m.Since) && known.attempt >= max(1, m.Attempt)
+		return err
+	})
+	return overtaken, err
+}
+
 // followElsewhere notes a message that another queue has, or is about to have. One of the same or a later attempt that is there stays.
 func (w *write) followElsewhere(o prepared) error {
 	seq, err := w.seqOf(o.message.Event)

@@ -48,12 +48,22 @@ type modelEntry struct {
 	session int       // of consuming, in which that was; 0: nobody knows
 	touched bool      // a handler failed at it, or lost it in a crash
 	hand    *hand     // nil: it waits
+
+	// Of a queue that needs several steps. What has happened since it was opened, and a crash may leave half-done:
+	deferred bool // it was sent away to come again later
+	follows  bool // it is what a hand-over has led to
+	asked    bool // a handler asked for the same attempt again
+	// and what crashes have left:
+	twice  bool // there may be more than one message of it
+	early  bool // which may be due earlier
+	absent bool // there may be none: what it follows from comes again, and leads to it
 }
 
 // hand is a handler that has a message, and waits for the test to say what it makes of it.
 type hand struct {
 	key     modelKey
 	verdict chan verdict
+	over    bool // it has returned, the queue is dying of that, and what becomes of it is not known yet
 }
 
 type verdict struct {
@@ -87,7 +97,10 @@ type queueModel struct {
 	refused []core.EventID
 	dead    map[string]bool // dead letters, those that are gone as false
 	lanes   map[laneKey]*modelLane
-	unsure  map[core.EventID]bool // what crashed may come again although it is logged
+	recent  map[attemptKey]bool        // handed over since the queue was opened: it may not have come to know that they are consumed
+	again   map[attemptKey]bool        // logged, and there may be a message of it all the same, since a crash
+	dying   map[modelKey]core.Outgoing // what follows from the hand-over that the queue is dying of
+	came    []modelKey                 // those of it that a handler was handed
 	session int
 	limit   map[core.QueueName]int // of handlers; 0: nobody consumes
 	wrong   string
@@ -97,7 +110,8 @@ type queueModel struct {
 func newQueueModel(oneStep bool) *queueModel {
 	return &queueModel{
 		oneStep: oneStep, entries: map[modelKey]*modelEntry{}, logged: map[attemptKey]core.Result{}, last: map[modelKey]int{}, dead: map[string]bool{},
-		lanes: map[laneKey]*modelLane{}, unsure: map[core.EventID]bool{}, limit: map[core.QueueName]int{}, changed: make(chan struct{}, 1),
+		recent: map[attemptKey]bool{}, again: map[attemptKey]bool{},
+		lanes: map[laneKey]*modelLane{}, limit: map[core.QueueName]int{}, changed: make(chan struct{}, 1),
 	}
 }
 
@@ -120,15 +134,21 @@ func (m *queueModel) take(msg core.Message) (*hand, *core.Result) {
 	defer m.mu.Unlock()
 	k := keyOf(msg)
 	e := m.entries[k]
+	if next, ok := m.dying[k]; ok && next.Message.Attempt == msg.Attempt {
+		m.came = append(m.came, k) // before the queue was dead
+		return nil, nil
+	}
 	if e != nil && e.hand != nil {
-		m.complain("%s was handed over while a handler has it", describe(msg))
+		if !e.hand.over {
+			m.complain("%s was handed over while a handler has it", describe(msg))
+		}
 		return nil, nil
 	}
 	if e == nil || e.message.Attempt != msg.Attempt {
-		result, logged := m.logged[attemptKey{k, msg.Attempt}]
-		if logged && m.unsure[msg.Event] {
-			return nil, &core.Result{Next: result.Next}
+		if m.again[attemptKey{k, msg.Attempt}] {
+			return nil, m.repeat(attemptKey{k, msg.Attempt})
 		}
+		_, logged := m.logged[attemptKey{k, msg.Attempt}]
 		m.complain("%s was handed over, which is logged: %t, and not waiting", describe(msg), logged)
 		return nil, nil
 	}
@@ -142,11 +162,11 @@ func (m *queueModel) take(msg core.Message) (*hand, *core.Result) {
 		m.complain("%s: got the event %+v, want %+v", describe(msg), msg.Content, want.Content)
 	case msg.Fresh && msg.Redelivered:
 		m.complain("%s is called fresh and redelivered", describe(msg))
-	case now.Before(e.due) && !m.unsure[msg.Event]:
+	case now.Before(e.due) && !e.early:
 		m.complain("%s came %v before it was due", describe(msg), e.due.Sub(now))
-	case e.touched && !msg.Redelivered:
+	case e.touched && !msg.Redelivered && !e.twice: // it may be the other one
 		m.complain("%s was in a handler's hands before, and is not called redelivered", describe(msg))
-	case !e.touched && e.session == m.session && msg.Redelivered && !m.unsure[msg.Event]:
+	case !e.touched && e.session == m.session && msg.Redelivered && !e.twice:
 		m.complain("%s was in nobody's hands before, and is called redelivered", describe(msg))
 	case m.oneStep && lane != nil && !lane.held.IsZero() && e.filed.After(lane.held):
 		m.complain("%s was handed over although its lane is held", describe(msg))
@@ -154,6 +174,7 @@ func (m *queueModel) take(msg core.Message) (*hand, *core.Result) {
 		m.complain("%s was handed over although %d handlers are at work", describe(msg), m.inHand(k.queue()))
 	}
 	e.hand = &hand{key: k, verdict: make(chan verdict, 1)}
+	e.absent = false
 	m.change()
 	return e.hand, nil
 }
@@ -180,7 +201,7 @@ func describe(m core.Message) string {
 // inHand counts the messages of q that handlers have. The lock is held.
 func (m *queueModel) inHand(q core.QueueName) (n int) {
 	for k, e := range m.entries {
-		if k.queue() == q && e.hand != nil {
+		if k.queue() == q && e.hand != nil && !e.hand.over {
 			n++
 		}
 	}
@@ -210,18 +231,29 @@ func (m *queueModel) file(o core.Outgoing) {
 func (m *queueModel) handOver(k modelKey, result core.Result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	before := m.entries[k]
 	delete(m.entries, k)
 	for _, record := range result.Log {
 		switch r := record.(type) {
 		case core.AttemptRecord:
-			m.logged[attemptKey{k, r.Attempt.Number}] = result
+			number := attemptKey{k, r.Attempt.Number}
+			m.logged[number] = result
 			m.last[k] = r.Attempt.Number
+			m.recent[number] = true
+			if before.twice {
+				m.again[number] = true
+			}
 		case core.DeadLetterRecord:
 			m.dead[r.DeadLetter.ID] = true
 		}
 	}
 	for _, o := range result.Next {
 		m.file(o)
+		e := m.entries[keyOf(o.Message)]
+		e.follows = true
+		if keyOf(o.Message) == k && o.Message.Attempt == before.message.Attempt {
+			e.asked, e.twice, e.early = true, before.twice, before.twice
+		}
 	}
 }
 
@@ -230,7 +262,7 @@ func (m *queueModel) giveBack(k modelKey, touched bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.entries[k]
-	e.hand, e.touched = nil, e.touched || touched
+	e.hand, e.touched, e.deferred = nil, e.touched || touched, e.deferred || touched
 }
 
 func (m *queueModel) lane(k modelKey) *modelLane {
@@ -310,7 +342,7 @@ func (m *queueModel) idle(soon bool) string {
 		at := laneKey{k.queue(), e.message.Lane}
 		lane := m.lanes[at]
 		switch {
-		case e.hand != nil, e.due.After(now), m.inHand(k.queue()) >= m.limit[k.queue()]:
+		case e.hand != nil, e.absent, e.due.After(now), m.inHand(k.queue()) >= m.limit[k.queue()]:
 		case lane == nil:
 			return describe(e.message)
 		case soon && lane.held.IsZero() && !busy[at]:
@@ -320,13 +352,18 @@ func (m *queueModel) idle(soon bool) string {
 	return ""
 }
 
-// depths returns what waits by queue.
-func (m *queueModel) depths() map[core.QueueName]core.Depth {
+// depths returns what waits by queue, and how many messages there may be less or, since crashes, more.
+func (m *queueModel) depths() (all map[core.QueueName]core.Depth, less int, more bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, all := time.Now(), map[core.QueueName]core.Depth{}
+	now := time.Now()
+	all, more = map[core.QueueName]core.Depth{}, len(m.again) > 0
 	for k, e := range m.entries {
 		d := all[k.queue()]
+		more = more || e.twice
+		if e.absent && e.hand == nil {
+			less++
+		}
 		switch {
 		case e.hand != nil:
 		case e.due.After(now):
@@ -336,5 +373,5 @@ func (m *queueModel) depths() map[core.QueueName]core.Depth {
 		}
 		all[k.queue()] = d
 	}
-	return all
+	return all, less, more
 }

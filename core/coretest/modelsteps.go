@@ -164,8 +164,8 @@ func (l *queueLife) awaitDue(rt *rapid.T, q core.QueueName, due time.Time) {
 			rt.Fatalf("depths: %v", err)
 		}
 		for _, d := range got {
-			if want := l.m.depths()[q].Due; d.Queue == q && (d.Due != want || time.Now().Before(due)) {
-				return fmt.Sprintf("%d messages are due later, want %d", d.Due, want)
+			if all, _, _ := l.m.depths(); d.Queue == q && (d.Due != all[q].Due || time.Now().Before(due)) {
+				return fmt.Sprintf("%d messages are due later, want %d", d.Due, all[q].Due)
 			}
 		}
 		return ""
@@ -341,6 +341,7 @@ func (l *queueLife) stop(rt *rapid.T, handOver bool) {
 
 func (l *queueLife) reopen(rt *rapid.T) {
 	l.stop(rt, rapid.Bool().Draw(rt, "hand over"))
+	l.m.opened()
 	l.open(rt)
 	l.maybeConsume(rt)
 }
@@ -348,98 +349,5 @@ func (l *queueLife) reopen(rt *rapid.T) {
 func (l *queueLife) maybeConsume(rt *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(rt, "then consume") > 0 {
 		l.consume(rt)
-	}
-}
-
-// crash has the queue die while it is given something, or while something is handed over. Whether that had happened, the log tells of a hand-over;
-// of a publish nobody knows, so that it is repeated.
-func (l *queueLife) crash(rt *rapid.T) {
-	var published []core.Outgoing
-	var k modelKey
-	var result core.Result
-	inHand := l.m.inHands()
-	if len(inHand) > 0 && rapid.Bool().Draw(rt, "while handing over") {
-		k = pick(rt, inHand, "handed over")
-		result = l.drawResult(rt, k)
-	} else {
-		for range rapid.IntRange(1, 3).Draw(rt, "events") {
-			published = append(published, core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(l.newEvent(rt)), Due: drawDue(rt)})
-		}
-	}
-	l.arm()
-	if published != nil {
-		for _, o := range published { // a handler may have it before Publish fails
-			l.m.accept(o)
-		}
-		if err := l.b.Publish(context.Background(), published...); err == nil {
-			rt.Fatal("a publish that crashed was acknowledged")
-		}
-	} else {
-		l.m.mu.Lock()
-		verdicts := l.m.entries[k].hand.verdict
-		l.m.mu.Unlock()
-		verdicts <- verdict{result: result}
-		l.awaitEnd(rt, k)
-		l.m.giveBack(k, true)
-	}
-	ending := slices.Clone(l.consuming)
-	l.let(errors.New("the queue has crashed"))
-	for _, c := range ending {
-		if c.wait() == nil {
-			rt.Fatal("Consume ended without an error although its queue died")
-		}
-	}
-	l.m.begin(0)
-	l.checkRight(rt)
-	l.b.Close() //nolint:errcheck // it is dead
-	l.open(rt)
-	l.afterCrash(rt, k, result, published)
-	l.maybeConsume(rt)
-}
-
-// awaitEnd waits until a queue that dies by the hand-over of k has ended all consuming. All other handlers fail meanwhile.
-func (l *queueLife) awaitEnd(rt *rapid.T, k modelKey) {
-	l.until(rt, func() string {
-		for _, other := range l.m.inHands() {
-			if other != k {
-				l.answer(other, verdict{err: errors.New("the queue is crashing")})
-			}
-		}
-		for _, c := range l.consuming {
-			if len(c.done) == 0 {
-				return "Consume goes on although its queue died"
-			}
-		}
-		return ""
-	})
-}
-
-func (l *queueLife) afterCrash(rt *rapid.T, k modelKey, result core.Result, published []core.Outgoing) {
-	if result.Log != nil {
-		switch _, err := l.b.Attempt(context.Background(), k.event, k.subscriber, attemptIn(result).Number); {
-		case err == nil:
-			l.m.handOver(k, result)
-		case !errors.Is(err, core.ErrNotFound):
-			rt.Fatalf("the attempt that was handed over in the crash: %v", err)
-		}
-	}
-	if !l.m.oneStep {
-		for _, e := range l.m.events {
-			l.m.unsure[e.ID] = true
-		}
-	}
-	if published == nil {
-		return
-	}
-	if err := l.b.Publish(context.Background(), published...); err != nil {
-		rt.Fatalf("publish again what was published in the crash: %v", err)
-	}
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	for _, o := range published {
-		l.m.entries[keyOf(o.Message)].session = 0
-		if !l.m.oneStep {
-			l.m.unsure[o.Message.Event] = true
-		}
 	}
 }

@@ -39,6 +39,9 @@ type Place interface {
 	// Open opens what is there, with a drain deadline of DrainDeadline. The suite closes what it opens before it opens again.
 	Open(t *testing.T) Backend
 
+	// Damage changes one bit wherever mark is stored, while nothing is open.
+	Damage(t *testing.T, mark string)
+
 	// CrashPoints names the points at which OpenCrashing can crash.
 	CrashPoints() []string
 

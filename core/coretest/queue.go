@@ -30,6 +30,7 @@ func TestQueue(t *testing.T, place func(t *testing.T) Place) {
 		{"a replay takes its dead letter away", replayed},
 		{"a delivery has one message", oneMessageADelivery},
 		{"a successor may ask for the same attempt again", sameAttemptAgain},
+		{"a message that needs a damaged record is offered once and holds up no other", setAside},
 		{"messages that can't be are refused", refused},
 		{"the drain waits for handlers and takes nothing in", drainWaits},
 		{"the drain gives up at its deadline and loses nothing", drainGivesUp},

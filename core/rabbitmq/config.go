@@ -52,6 +52,10 @@ type Store interface {
 	// HandOver notes, in one transaction, that m is consumed, all of result.Log, and that result.Next waits. Doing it twice changes nothing.
 	HandOver(ctx context.Context, m core.Message, result core.Result) error
 
+	// Overtaken reports whether a message of m's event or delivery waits whose run of attempts began after m's, and which asks for the same attempt
+	// or a later one: a replay, of what was a dead letter by m.
+	Overtaken(ctx context.Context, m core.Message) (bool, error)
+
 	Log
 }
 

@@ -29,6 +29,13 @@ func (q *Queue) bury(l *link) {
 			if l.hasEnded() {
 				return
 			}
+			if errors.Is(err, core.ErrDamaged) { // filed again, it would fail again, and all that comes after it would wait
+				err = q.buryLater(l, &d, err)
+				if err == nil {
+					s.acker.acknowledge(d.DeliveryTag)
+					break
+				}
+			}
 			q.log.Error("what the broker gave up on cannot be filed, and will be again", "event", d.MessageId, "error", err)
 			select {
 			case <-time.After(pause):
@@ -40,8 +47,16 @@ func (q *Queue) bury(l *link) {
 	s.ended()
 }
 
+// buryLater sends away what cannot be filed, because something in the store is damaged. It comes back when the longest delay is over.
+func (q *Queue) buryLater(l *link, d *amqp.Delivery, why error) error {
+	q.log.Error("what the broker gave up on cannot be filed; it stays on the broker, and is filed once the store is whole", "event", d.MessageId, "error", why)
+	return l.deliver(context.Background(), []*posting{{ // ends with the link
+		exchange: delayName(q.config.Prefix, q.delays.longest()), key: q.config.Prefix + deadletterSuffix, message: asIs(*d),
+	}})
+}
+
 // buryOne makes a dead letter of a message. If the log has its attempt already, or has the event as dispatched, it was only never acknowledged, or is a
-// dead letter that was replayed since: then it is consumed as it would have been, with what follows from that.
+// dead letter that was replayed since: then it is consumed as it would have been, with what follows from that. If the replay still waits, that one counts.
 func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
 	ctx := context.Background() // ends with the link
 	e, err := decode(d)
@@ -55,6 +70,9 @@ func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
 	case err == nil:
 		return q.consumeLogged(ctx, l, m, attempt)
 	case !errors.Is(err, core.ErrNotFound):
+		return err
+	}
+	if replayed, err := q.config.Store.Overtaken(ctx, m); replayed || err != nil {
 		return err
 	}
 	record, err := q.config.Store.Event(ctx, m.Event)
@@ -108,15 +126,14 @@ func (q *Queue) consumeLogged(ctx context.Context, l *link, m core.Message, a co
 func whyDead(d *amqp.Delivery) string {
 	reason, _ := d.Headers["x-first-death-reason"].(string)
 	queue, _ := d.Headers["x-first-death-queue"].(string)
-	// A message that went through a delay queue has died there first, of its age: the newest entry says more.
-	if deaths, ok := d.Headers["x-death"].([]any); ok && len(deaths) > 0 {
-		if newest, ok := deaths[0].(amqp.Table); ok {
-			if r, ok := newest["reason"].(string); ok {
-				reason = r
-			}
-			if q, ok := newest["queue"].(string); ok {
-				queue = q
-			}
+	// A message that went through a delay queue has died there, of its age: the newest entry of another kind says more. They begin with the newest.
+	deaths, _ := d.Headers["x-death"].([]any)
+	for _, death := range deaths {
+		death, _ := death.(amqp.Table)
+		r, known := death["reason"].(string)
+		if q, ok := death["queue"].(string); ok && known && r != "expired" {
+			reason, queue = r, q
+			break
 		}
 	}
 	if reason == "" {

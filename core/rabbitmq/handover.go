@@ -19,6 +19,10 @@ const (
 
 // handle hands one message to the Handler, and what it made of it to store and broker.
 func (c *consumer) handle(it *item) {
+	if c.queue.aside.has(it.message) {
+		c.putAside(it)
+		return
+	}
 	result, err := c.handler(c.handling, it.message)
 	if err == nil {
 		err = c.handOver(it, it.message, result)
@@ -29,6 +33,8 @@ func (c *consumer) handle(it *item) {
 		c.window.finish(it, true)
 	case it.source.hasEnded(), c.handling.Err() != nil, errors.Is(err, core.ErrClosed):
 		c.window.finish(it, false) // the broker delivers it again
+	case errors.Is(err, core.ErrDamaged):
+		c.setAside(it, err)
 	case errors.As(err, &held):
 		c.window.giveBack(it, held)
 	default:
@@ -164,6 +170,9 @@ func (c *consumer) sendBatch(batch []departure) {
 	now := time.Now()
 	for _, d := range batch {
 		l := d.item.source.link
+		if d.item.message.Redelivered { // the broker won't say so of what is published anew
+			d.item.failures = max(1, d.item.failures)
+		}
 		p := c.queue.delays.send(c.target, d.item.envelope, now)
 		if d.wait > 0 {
 			p = c.queue.delays.about(c.target, d.item.envelope, d.wait)

@@ -22,6 +22,7 @@ type Queue struct {
 	topology  Topology
 	delays    delays
 	keys      *keys
+	aside     aside
 	consuming map[core.QueueName]*atomic.Pointer[window] // of the Consume that runs
 
 	link atomic.Pointer[link] // nil: there is none now

@@ -1,0 +1,58 @@
+package rabbitmq
+
+import (
+	"sync"
+	"time"
+
+	"github.com/postrider/postrider/core"
+)
+
+// aside knows which messages are left alone in this life, because something that they need from the store is damaged. They are in the longest delay queue;
+// when they come back from it they go there again, unseen by any Handler, which would attempt them once more in vain.
+type aside struct {
+	mu       sync.Mutex
+	messages map[asideKey]bool
+}
+
+type asideKey struct {
+	key
+	attempt int
+}
+
+// asideMost bounds the memory for them. More than that are offered again whenever they come.
+const asideMost = 100_000
+
+// add notes m.
+func (a *aside) add(m core.Message) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.messages == nil {
+		a.messages = map[asideKey]bool{}
+	}
+	if len(a.messages) < asideMost {
+		a.messages[asideKey{keyOf(m), m.Attempt}] = true
+	}
+}
+
+func (a *aside) has(m core.Message) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.messages[asideKey{keyOf(m), m.Attempt}]
+}
+
+// longest is how long what is set aside is away, each time.
+func (d delays) longest() time.Duration { return d.rungs[len(d.rungs)-1] }
+
+// setAside leaves a message alone for which something must be read that is damaged.
+func (c *consumer) setAside(it *item, why error) {
+	m := it.message
+	c.queue.log.Error("a message cannot be consumed; it stays on the broker and waits for the next start", "event", m.Event, "subscriber", m.Subscriber,
+		"attempt", m.Attempt, "error", why)
+	c.queue.aside.add(m)
+	c.putAside(it)
+}
+
+func (c *consumer) putAside(it *item) {
+	c.leave(it, c.queue.delays.longest())
+	c.window.finish(it, false)
+}
