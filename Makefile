@@ -11,7 +11,7 @@ RACE  := $(if $(filter 1,$(CGO)),-race,)
 SUITE ?= NothingIsLost|NothingAcknowledgedIsLost|FailsToSync|FailingSync|FullDisk|Overload|IdleAndSlow
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test punctual simulate chaos fuzz check allocations bench generate format vet staticcheck fresh tidy imports race-notice
+.PHONY: help build run test punctual simulate chaos fuzz check allocations bench compare generate format vet staticcheck fresh tidy imports race-notice
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,24 @@ RUNS ?= 5
 bench: build ## every scenario of postrider bench as one Markdown table, then the hot seams; takes about 15 minutes
 	bin/postrider bench --scenario all --runs $(RUNS) --markdown
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core/... ./sdk/... ./plugins/internal/post
+
+# Both take turns, seam by seam: where a machine has neighbours, two long stretches would compare these. A seam that BASE hasn't is shown alone.
+SEAMS := core/bolt core/dispatch core/eventjson core/httpapi core/pluginhost plugins/internal/post sdk/host
+COUNT ?= 6
+compare: ## the hot seams of the code here beside those of another commit, by benchstat: make compare BASE=HEAD~1; takes about 12 minutes
+	@test -n "$(BASE)" || { echo "which commit to compare with is missing: make compare BASE=HEAD~1" >&2; exit 2; }
+	@tmp=$$(mktemp -d) && trap 'git worktree remove --force "$$tmp/base" 2>/dev/null; rm -rf "$$tmp"' EXIT && git worktree add -q --detach "$$tmp/base" "$(BASE)" && \
+	for tree in base here; do \
+		test $$tree = here && root=$$PWD || root=$$tmp/base; \
+		for seam in $(SEAMS); do \
+			test ! -d $$root/$$seam || (cd $$root && $(GO) test -c -o $$tmp/$$tree.$$(echo $$seam | tr / .) ./$$seam) || exit 1; \
+		done; \
+	done && \
+	for turn in $$(seq $(COUNT)); do for seam in $(SEAMS); do for tree in base here; do \
+		test $$tree = here && root=$$PWD || root=$$tmp/base; binary=$$tmp/$$tree.$$(echo $$seam | tr / .); \
+		test ! -x $$binary || (cd $$root/$$seam && $$binary -test.run '^$$' -test.bench . -test.skip Backlog -test.benchmem -test.benchtime 200ms) >> $$tmp/$$tree.txt || exit 1; \
+	done; done; done && \
+	$(GO) tool benchstat base=$$tmp/base.txt here=$$tmp/here.txt
 
 generate: ## make the Go code of proto/ anew
 	$(GO) generate ./proto
