@@ -36,9 +36,7 @@ func serve(p *Plugin, err error) {
 		os.Exit(0)
 	}
 	go followParent(os.Getppid())
-	if os.Getenv("GOGC") == "" {
-		garbage.Bound()
-	}
+	garbage.Bound()
 
 	// go-plugin replaces os.Stderr by a pipe that the daemon reads as plain text; log lines go to the original.
 	stderr := os.Stderr

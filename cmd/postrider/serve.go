@@ -45,9 +45,7 @@ Flags win over POSTRIDER_* variables (POSTRIDER_DATA_DIR), those over the config
 		logger := hclog.New(&hclog.LoggerOptions{
 			Name: "postrider", Output: a.stderr, Level: hclog.LevelFromString(settings.Log.Level), JSONFormat: settings.Log.Format == "json",
 		})
-		if a.env("GOGC") == "" {
-			host.BoundGarbage()
-		}
+		host.BoundGarbage()
 		d, err := daemon.New(settings, logger)
 		if err != nil {
 			return err

@@ -62,7 +62,8 @@ const (
 	resolverShare = 128
 
 	// deliveryWorkers bounds the deliveries at work beside the inline ones. They hold an attempt each, and are goroutines made on
-	// demand: the bound is one of memory.
+	// demand: the bound is one of memory, some 60 KiB for each in daemon and notifier. Measured by one event to 10,000 subscribers: 4,096 of them were no
+	// faster and took twice as much; 512 were a tenth faster, but where receivers take 200 ms no more than 2,500 deliveries/s would be made.
 	deliveryWorkers = 2048
 
 	// inlineSubscribers is how many subscribers an event may have for its consumer to make the first attempts itself.

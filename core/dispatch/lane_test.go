@@ -8,7 +8,7 @@ import (
 )
 
 func TestManySlowLanesLeaveRoomForHealthyOnes(t *testing.T) {
-	const places, capacity = 64, 4096
+	const places, capacity = 64, deliveryWorkers
 	l := newLanes[int](places, capacity)
 	slowOnes := 0
 	for key := range 100 {

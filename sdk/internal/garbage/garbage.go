@@ -6,6 +6,7 @@
 package garbage
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -17,23 +18,26 @@ const (
 	bound = 64 << 20 // bytes, between these two
 )
 
-// Bound sets GOGC now, and again after each collection.
+// Bound sets GOGC now, and again after each collection, unless it is set in the environment.
 func Bound() {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
 	debug.SetGCPercent(most)
 	follow(most)
 }
 
-// follow adjusts GOGC, which is now, when the collector has run for the next time: then it has found that nothing leads to the mark.
-func follow(now int) {
+// follow adjusts GOGC when the collector has run for the next time: then it has found that nothing leads to the mark.
+func follow(current int) {
 	mark := new([64]byte) // more than what the allocator packs together with others
-	runtime.AddCleanup(mark, func(now int) {
-		next := percent(living())
-		if next*10 < now*9 || next*10 > now*11 { // setting it stops the world for a moment
-			debug.SetGCPercent(next)
-			now = next
+	runtime.AddCleanup(mark, func(current int) {
+		wanted := percent(living())
+		if wanted*10 < current*9 || wanted*10 > current*11 { // setting it stops the world for a moment
+			debug.SetGCPercent(wanted)
+			current = wanted
 		}
-		follow(now)
-	}, now)
+		follow(current)
+	}, current)
 }
 
 // percent returns GOGC for so many bytes that live.
@@ -41,7 +45,7 @@ func percent(living uint64) int {
 	return int(min(max(bound*100/max(1, living), least), most))
 }
 
-// living returns what the last collection found alive, in bytes, as GOGC counts it: the heap, and the stacks.
+// living returns what the last collection found alive, in bytes, as GOGC counts it: the heap and the stacks; what globals hold is little.
 func living() (bytes uint64) {
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}}
 	metrics.Read(samples)

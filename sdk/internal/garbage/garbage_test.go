@@ -19,6 +19,10 @@ func TestGarbageIsFourTimesWhatLivesUntilThatIsTooMuch(t *testing.T) {
 func TestGOGCFollowsWhatLives(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
+	t.Setenv("GOGC", "50")
+	Bound()
+	awaitGOGC(t, 100)
+	t.Setenv("GOGC", "")
 	Bound()
 	awaitGOGC(t, most)
 	much := make([]byte, 128<<20)
