@@ -20,9 +20,9 @@ type lanes[K comparable] struct {
 	taken  int // in all lanes
 }
 
-// unhealthyShare is the part of the free capacity that one lane may take which is slow or fails: a sixteenth. A few of them have all their places; when
-// many hang at once, each gets fewer, and something always stays free for the healthy ones: with a hundred, a seventh.
-const unhealthyShare = 16
+// unhealthyShare is the part of the free capacity that one lane may take which is slow or fails: a thirtieth. The first of them have all their places; when
+// many hang at once, each gets fewer, and something always stays free: beside a hundred of them, still all the places of a healthy one.
+const unhealthyShare = 30
 
 type lane struct {
 	taken   int

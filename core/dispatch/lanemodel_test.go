@@ -122,7 +122,7 @@ func (w *laneWorld) admits(s *simpleLane, healthyOnly bool) bool {
 	case s.isHealthy():
 		return s.inside < w.places
 	}
-	return !healthyOnly && s.inside < min(w.places, max(1, (w.capacity-w.inside())/16))
+	return !healthyOnly && s.inside < min(w.places, max(1, (w.capacity-w.inside())/30))
 }
 
 func (w *laneWorld) take(s *simpleLane) {
