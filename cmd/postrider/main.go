@@ -24,7 +24,7 @@ import (
 const oneSignal = 300 * time.Millisecond
 
 func main() {
-	switch strings.Join(os.Args[1:], " ") { // what bench makes of it has no command line of its own
+	switch strings.Join(os.Args[1:], " ") { // the helper processes that bench starts from this executable
 	case bench.EchoCommand:
 		bench.ServeEcho()
 		return

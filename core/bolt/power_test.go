@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -125,13 +124,7 @@ func (d *disk) lost() (n int) {
 }
 
 func TestNothingAcknowledgedIsLostWhenThePowerFails(t *testing.T) {
-	cuts := 25
-	if text := os.Getenv("POSTRIDER_CUTS"); text != "" {
-		var err error
-		if cuts, err = strconv.Atoi(text); err != nil {
-			t.Fatalf("POSTRIDER_CUTS: %v", err)
-		}
-	}
+	cuts := setting(t, "POSTRIDER_CUTS", 25)
 	d := newDisk(t)
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -11,14 +11,19 @@ import (
 	"github.com/postrider/postrider/core"
 )
 
-// Flip changes one bit of a file wherever mark is stored in it.
+// Flip changes one bit of a file wherever mark is stored in it, and fails the test where it is nowhere: a file that is whole shows nothing. It is there for
+// packages whose [Place] is a file, as its Damage, and for what they test of their own damaged files.
 func Flip(t *testing.T, path, mark string) {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := bytes.Index(b, []byte(mark)); at >= 0; at = bytes.Index(b, []byte(mark)) {
+	at := bytes.Index(b, []byte(mark))
+	if at < 0 {
+		t.Fatalf("%q is not in %s, so that nothing can be damaged there: is what has it written, and the file closed?", mark, path)
+	}
+	for ; at >= 0; at = bytes.Index(b, []byte(mark)) {
 		b[at] ^= 1
 	}
 	if err := os.WriteFile(path, b, 0o600); err != nil {

@@ -131,7 +131,7 @@ func (m *queueModel) died(k modelKey) (came []modelKey) {
 }
 
 // crashed notes what a crash may have left of what happened since the queue was opened, where that is no single step: the broker may not have
-// come to know that a message was consumed or sent away, and may not have got what follows from one. See the list in core/rabbitmq/doc.go.
+// come to know that a message was consumed or sent away, and may not have got what follows from one. [ModelTest] says what may be seen of it.
 func (m *queueModel) crashed() {
 	m.mu.Lock()
 	if !m.oneStep {

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/core"
 	"github.com/postrider/postrider/core/httpapi"
@@ -110,8 +112,8 @@ func FuzzReplay(f *testing.F) {
 		d.store.letters = deadLetters()
 		w := d.do(http.MethodPost, "/v1/dead-letters/replay", string(body))
 		if !mustAnswer(t, w, http.StatusAccepted, 400, 413, 422) {
-			if d.store.gotDead != (core.DeadLetterFilter{}) || len(d.queue.events) > 0 {
-				t.Errorf("answered %d, and looked for %+v and replayed %v", w.Code, d.store.gotDead, d.queue.events)
+			if d.store.gotDead != (core.DeadLetterFilter{}) || len(d.store.replayed) > 0 {
+				t.Errorf("answered %d, and looked for %+v and replayed %q", w.Code, d.store.gotDead, d.store.replayed)
 			}
 			return
 		}
@@ -123,10 +125,88 @@ func FuzzReplay(f *testing.F) {
 		if len(asked.IDs) == 0 && asked.Kind == "" && asked.Event == "" && asked.SubscriberID == 0 && !asked.All {
 			t.Errorf("replayed %v, and nothing was asked for", got.Replayed)
 		}
+		slices.Sort(d.store.replayed) // they are replayed at once
+		if answered := slices.Sorted(slices.Values(got.Replayed)); !slices.Equal(d.store.replayed, answered) {
+			t.Errorf("answered that %q are replayed, and replayed %q", answered, d.store.replayed)
+		}
 		for _, id := range got.Replayed {
 			if len(asked.IDs) > 0 && !slices.Contains(asked.IDs, id) {
 				t.Errorf("replayed %s, and was asked for %q", id, asked.IDs)
 			}
 		}
 	})
+}
+
+// FuzzRotateSecret asks with whatever body for a new token. What is refused changes nothing; else the subscriber has the token asked for, the one before is valid
+// for as long as was asked for and the one before that no longer than it was, and the answer shows none of them.
+func FuzzRotateSecret(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d := newDaemon()
+		older := core.EarlierToken{Token: "older", Expires: time.Now().Add(time.Hour)}
+		was := core.Subscriber{ID: 1, Event: "stock.item.changed", URL: "https://x", Notifier: "default", Token: secret, Earlier: []core.EarlierToken{older}}
+		d.store.subscribers = []core.Subscriber{was}
+		shown := shownWithoutEarlier(t, d.do(http.MethodGet, "/v1/subscribers/1", ""))
+		before := time.Now()
+		w := d.do(http.MethodPost, "/v1/subscribers/1/rotate-secret", string(body))
+		after := time.Now()
+		got, _ := d.store.Subscriber(1)
+		if !mustAnswer(t, w, http.StatusOK, 400, 413, 422) {
+			if !reflect.DeepEqual(got, was) {
+				t.Errorf("answered %d, and changed the subscriber to %+v", w.Code, got)
+			}
+			return
+		}
+		var asked httpapi.RotateSecret
+		if err := json.Unmarshal(body, &asked); err != nil {
+			t.Fatalf("answered %s to what is no request: %v", w.Body, err)
+		}
+		overlap := 24 * time.Hour
+		if asked.Overlap != "" {
+			var err error
+			if overlap, err = time.ParseDuration(asked.Overlap); err != nil {
+				t.Fatalf("took the overlap %q: %v", asked.Overlap, err)
+			}
+		}
+		if overlap < 0 || overlap > core.MaxTokenOverlap {
+			t.Errorf("took an overlap of %s", overlap)
+		}
+		if got.Token != asked.Token || got.Token == "" || got.Token == secret {
+			t.Errorf("the token is %q, and %q was asked for", got.Token, asked.Token)
+		}
+		earliest, latest := before.Add(overlap-time.Millisecond), after.Add(overlap) // times are kept in whole milliseconds
+		want := []string{secret, older.Token}
+		if asked.Token == older.Token {
+			want = want[:1]
+		}
+		if overlap == 0 {
+			want = nil
+		}
+		var tokens []string
+		for _, e := range got.Earlier {
+			tokens = append(tokens, e.Token)
+			if e.Expires.After(latest) || e.Expires.Before(earliest) && !e.Expires.Equal(older.Expires) || e.Token == older.Token && e.Expires.After(older.Expires) {
+				t.Errorf("%q is valid until %s, and the overlap is %s from %s on", e.Token, e.Expires, overlap, before)
+			}
+		}
+		if !slices.Equal(tokens, want) && (overlap == 0 || overlap >= time.Minute) { // what is shorter may be over
+			t.Errorf("%q are valid for another %s, want %q", tokens, overlap, want)
+		}
+		if answer := shownWithoutEarlier(t, w); !reflect.DeepEqual(answer, shown) {
+			t.Errorf("the subscriber was shown as %v, and the answer is %v", shown, answer)
+		}
+	})
+}
+
+// shownWithoutEarlier returns a subscriber as it is shown, but for until when its earlier tokens are valid, of which that alone is shown.
+func shownWithoutEarlier(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
+	t.Helper()
+	s := decoded[map[string]any](t, w, http.StatusOK)
+	earlier, _ := s["earlier_tokens"].([]any)
+	for _, e := range earlier {
+		if token, _ := e.(map[string]any); len(token) != 1 || token["expires"] == nil {
+			t.Errorf("an earlier token is shown as %v", e)
+		}
+	}
+	delete(s, "earlier_tokens")
+	return s
 }

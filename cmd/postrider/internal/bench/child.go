@@ -84,21 +84,36 @@ func (c *child) close() error {
 	return nil
 }
 
-// ServePublisher does the jobs that come in, one at a time. It returns when no more can come, whatever is under way: who wanted it done is gone.
+// ServePublisher is all that this process does: the jobs that come in, one at a time. It returns when no more can come, and breaks off what is under way
+// then: who wanted it done is gone. The whole process ignores Ctrl-C and SIGTERM from then on: Ctrl-C reaches all processes of a terminal, and the one
+// that receives says when it is over.
 func ServePublisher(in io.Reader, out io.Writer) error {
-	signal.Ignore(os.Interrupt, syscall.SIGTERM) // Ctrl-C reaches all processes of a terminal: the one that receives says when it is over
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	signal.Ignore(os.Interrupt, syscall.SIGTERM)
+	ctx, breakOff := context.WithCancel(context.Background())
+	jobs, read := make(chan job), make(chan error, 1)
+	go func() {
+		defer breakOff()
+		read <- readJobs(in, jobs)
+	}()
 	s := server{news: gob.NewEncoder(out), open: map[destination]publisher{}}
-	for jobs := gob.NewDecoder(in); ; {
+	for j := range jobs {
+		s.serve(ctx, j)
+	}
+	return <-read
+}
+
+// readJobs closes jobs when no more can come.
+func readJobs(in io.Reader, jobs chan<- job) error {
+	defer close(jobs)
+	for decoder := gob.NewDecoder(in); ; {
 		var j job
-		switch err := jobs.Decode(&j); {
+		switch err := decoder.Decode(&j); {
 		case err == io.EOF:
 			return nil
 		case err != nil:
 			return fmt.Errorf("read what to publish: %w", err)
 		}
-		go s.serve(ctx, j)
+		jobs <- j
 	}
 }
 
@@ -113,6 +128,9 @@ func (s *server) serve(ctx context.Context, j job) {
 	stop := every(reportEvery, func() { s.tell(news{Accepted: int(w.accepted.Load())}) })
 	err := s.work(ctx, w)
 	stop()
+	if ctx.Err() != nil {
+		return // nobody listens any more
+	}
 	last := news{Accepted: int(w.accepted.Load()), Ended: true, Began: w.began, Sending: w.sending, Sent: w.sent}
 	if err != nil {
 		last.Error = err.Error()

@@ -118,6 +118,39 @@ func TestWhatIsPublishedIsWhatWasTold(t *testing.T) {
 	}
 }
 
+func TestJobsAreDoneOneAtATime(t *testing.T) {
+	l := testLab(t, Settings{})
+	const jobs, events = 2, 500
+	phases := make(chan int, jobs*events)
+	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		body, _ := io.ReadAll(request.Body)
+		phase, _, _ := eventNumber(body)
+		phases <- phase
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer daemon.Close()
+	all := to(daemon.URL)
+	for phase := range jobs {
+		if err := l.publishers.jobs.Encode(job{To: all.to, Mix: all.mix, Phase: phase, Events: events, Publishers: 4}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for ended := 0; ended < jobs; {
+		var n news
+		if err := l.publishers.news.Decode(&n); err != nil || n.Error != "" {
+			t.Fatalf("got %+v (%v)", n, err)
+		}
+		if n.Ended {
+			ended++
+		}
+	}
+	for i := range jobs * events {
+		if phase := <-phases; phase != i/events {
+			t.Fatalf("publish %d is one of job %d, want of job %d", i, phase, i/events)
+		}
+	}
+}
+
 // silent is a daemon that never answers, and says when it was asked.
 func silent(t *testing.T) (url string, asked chan struct{}) {
 	asked, over := make(chan struct{}, 100), make(chan struct{})
@@ -144,8 +177,8 @@ func TestPublishingThatIsCancelledEndsTheProcess(t *testing.T) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 	_ = l.publishers.ended() // nothing else has told it to end
-	if state := l.publishers.command.ProcessState; state == nil {
-		t.Error("the process that publishes goes on")
+	if state := l.publishers.command.ProcessState; state == nil || !state.Success() {
+		t.Errorf("the process that publishes did not end by itself: %v", state)
 	}
 }
 

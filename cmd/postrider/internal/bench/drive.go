@@ -56,8 +56,8 @@ func (l *lab) settle(ctx context.Context, p *phase) (outcome, error) {
 			return outcome{}, ctx.Err()
 		case <-tick.C:
 		}
-		if now := p.received.Load(); now != received {
-			received, progressed = now, time.Now()
+		if n := p.received.Load(); n != received {
+			received, progressed = n, time.Now()
 		}
 	}
 	select {
