@@ -2,13 +2,12 @@ package rabbitmq
 
 import (
 	"sync"
-	"time"
 
 	"github.com/postrider/postrider/core"
 )
 
-// aside knows which messages are left alone in this life, because something that they need from the store is damaged. They are in the longest delay queue;
-// when they come back from it they go there again, unseen by any Handler, which would attempt them once more in vain.
+// aside knows which messages are left alone in this life, because something that they need from the store is damaged. They are in the delay queue
+// of an hour; when they come back from it they go there again, unseen by any Handler, which would attempt them once more in vain.
 type aside struct {
 	mu       sync.Mutex
 	messages map[asideKey]bool
@@ -40,9 +39,6 @@ func (a *aside) has(m core.Message) bool {
 	return a.messages[asideKey{keyOf(m), m.Attempt}]
 }
 
-// longest is how long what is set aside is away, each time.
-func (d delays) longest() time.Duration { return d.rungs[len(d.rungs)-1] }
-
 // setAside leaves a message alone for which something must be read that is damaged.
 func (c *consumer) setAside(it *item, why error) {
 	m := it.message
@@ -53,6 +49,6 @@ func (c *consumer) setAside(it *item, why error) {
 }
 
 func (c *consumer) putAside(it *item) {
-	c.leave(it, c.queue.delays.longest())
+	c.leave(it, asideFor)
 	c.window.finish(it, false)
 }

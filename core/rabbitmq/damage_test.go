@@ -1,7 +1,9 @@
 package rabbitmq
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -29,3 +31,31 @@ func TestWhatTheBrokerGaveUpOnAndNeedsADamagedRecordHoldsUpNoOther(t *testing.T)
 		return err == nil && depths[1].Due == 1
 	})
 }
+
+func TestWhatNeedsADamagedRecordIsAwayForAnHourHoweverLongTheDelaysOfTheScheduleAre(t *testing.T) {
+	p := newPlaceOn(t, broker.Start(t).URL())
+	b := p.open(t, func(c *Config) {
+		c.Delays = append(c.Delays, 30*24*time.Hour)
+		c.Store = failing{c.Store, core.ErrDamaged}
+	})
+	e := benchEvent()
+	if err := b.Append(t.Context(), core.EventRecord{Event: e, State: core.EventDispatched}); err != nil {
+		t.Fatal(err)
+	}
+	consumed(t, b, core.DeliveryQueue, func(context.Context, core.Message) (core.Result, error) { return core.Result{}, nil })
+	send(t, p, "", p.prefix+deliverySuffix, encode(&envelope{message: core.DeliveryMessage(e.ID, 7, e.Accepted)}))
+	send(t, p, "", p.prefix+deadletterSuffix, encode(&envelope{message: core.DeliveryMessage(e.ID, 8, e.Accepted)}))
+	hour := delayName(p.prefix, time.Hour)
+	until(t, "both wait for an hour", func() bool {
+		n, err := b.queue.link.Load().count(hour)
+		return err == nil && n == 2
+	})
+}
+
+// failing is a store whose hand-overs fail.
+type failing struct {
+	Store
+	with error
+}
+
+func (f failing) HandOver(context.Context, core.Message, core.Result) error { return f.with }

@@ -47,11 +47,11 @@ func (q *Queue) bury(l *link) {
 	s.ended()
 }
 
-// buryLater sends away what cannot be filed, because something in the store is damaged. It comes back when the longest delay is over.
+// buryLater sends away what cannot be filed, because something in the store is damaged. It comes back within the hour.
 func (q *Queue) buryLater(l *link, d *amqp.Delivery, why error) error {
 	q.log.Error("what the broker gave up on cannot be filed; it stays on the broker, and is filed once the store is whole", "event", d.MessageId, "error", why)
 	return l.deliver(context.Background(), []*posting{{ // ends with the link
-		exchange: delayName(q.config.Prefix, q.delays.longest()), key: q.config.Prefix + deadletterSuffix, message: asIs(*d),
+		exchange: delayName(q.config.Prefix, asideFor), key: q.config.Prefix + deadletterSuffix, message: asIs(*d),
 	}})
 }
 
