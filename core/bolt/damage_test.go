@@ -347,6 +347,20 @@ func TestAMessageThatNeedsADamagedRecordIsOfferedOnceAndHoldsUpNoOther(t *testin
 	}
 }
 
+// What is refused after that need not need any record that is damaged.
+func TestADBThatEndedAtADamagedPageIsUnavailableAndCallsNoOtherRecordDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	db := opened(t, Config{Path: path, hooks: hooks{beforeCommit: func() error { panic("page 7 is no page") }}})
+	maker := newEventMaker()
+	for _, when := range []string{"at the page", "afterwards"} {
+		err := db.HandOver(t.Context(), core.EventMessage(maker.event("order.created")), core.Result{})
+		wantError(t, err, path, "page 7 is no page", "damaged", "started again")
+		if !errors.Is(err, core.ErrUnavailable) || errors.Is(err, core.ErrDamaged) {
+			t.Errorf("%s: got %v, want ErrUnavailable and no ErrDamaged", when, err)
+		}
+	}
+}
+
 func TestAGoodFileIsInspectedWithoutChangingIt(t *testing.T) {
 	path := filled(t)
 	before, err := os.ReadFile(path)

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/postrider/postrider/core"
@@ -20,6 +21,11 @@ type asideKey struct {
 
 // asideMost bounds the memory for them. More than that are offered again whenever they come.
 const asideMost = 100_000
+
+// needsDamaged reports whether err is about a damaged record. A store that can't be written at all, whatever the cause, says nothing of the record.
+func needsDamaged(err error) bool {
+	return errors.Is(err, core.ErrDamaged) && !errors.Is(err, core.ErrUnavailable)
+}
 
 // add notes m.
 func (a *aside) add(m core.Message) {

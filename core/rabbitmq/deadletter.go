@@ -29,7 +29,7 @@ func (q *Queue) bury(l *link) {
 			if l.hasEnded() {
 				return
 			}
-			if errors.Is(err, core.ErrDamaged) { // filed again, it would fail again, and all that comes after it would wait
+			if needsDamaged(err) { // filed again, it would fail again, and all that comes after it would wait
 				err = q.buryLater(l, &d, err)
 				if err == nil {
 					s.acker.acknowledge(d.DeliveryTag)
