@@ -11,8 +11,8 @@ import (
 	"github.com/postrider/postrider/core"
 )
 
-// bury files what the broker gave up on, for as long as l lasts.
-func (q *Queue) bury(l *link) {
+// bury files what the broker gave up on, for as long as l lasts; ctx ends soon after it.
+func (q *Queue) bury(ctx context.Context, l *link) {
 	s, err := newSource(l, q.config.Prefix+deadletterSuffix, windowMin)
 	if err != nil {
 		l.end(fmt.Errorf("consume %s: %w", q.config.Prefix+deadletterSuffix, err))
@@ -21,7 +21,7 @@ func (q *Queue) bury(l *link) {
 	defer s.close()
 	for d := range s.deliveries {
 		for pause := restFirst; ; pause = min(2*pause, restMax) {
-			err := q.buryOne(l, &d)
+			err := q.buryOne(ctx, l, &d)
 			if err == nil {
 				s.acker.acknowledge(d.DeliveryTag)
 				break
@@ -30,7 +30,7 @@ func (q *Queue) bury(l *link) {
 				return
 			}
 			if needsDamaged(err) { // filed again, it would fail again, and all that comes after it would wait
-				err = q.buryLater(l, &d, err)
+				err = q.buryLater(ctx, l, &d, err)
 				if err == nil {
 					s.acker.acknowledge(d.DeliveryTag)
 					break
@@ -48,23 +48,27 @@ func (q *Queue) bury(l *link) {
 }
 
 // buryLater sends away what cannot be filed, because something in the store is damaged. It comes back within the hour.
-func (q *Queue) buryLater(l *link, d *amqp.Delivery, why error) error {
+func (q *Queue) buryLater(ctx context.Context, l *link, d *amqp.Delivery, why error) error {
 	q.log.Error("what the broker gave up on cannot be filed; it stays on the broker, and is filed once the store is whole", "event", d.MessageId, "error", why)
-	return l.deliver(context.Background(), []*posting{{ // ends with the link
+	return l.deliver(ctx, []*posting{{
 		exchange: delayName(q.config.Prefix, asideFor), key: q.config.Prefix + deadletterSuffix, message: asIs(*d),
 	}})
 }
 
 // buryOne makes a dead letter of a message. If the log has its attempt already, or has the event as dispatched, it was only never acknowledged, or is a
 // dead letter that was replayed since: then it is consumed as it would have been, with what follows from that. If the replay still waits, that one counts.
-func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
-	ctx := context.Background() // ends with the link
+func (q *Queue) buryOne(ctx context.Context, l *link, d *amqp.Delivery) error {
 	e, err := decode(d)
 	if err != nil {
 		letter := unreadable(e.message.Event, q.config.Prefix+deadletterSuffix, d, err)
 		return q.config.Store.HandOver(ctx, core.Message{}, core.Result{Log: []core.Record{core.DeadLetterRecord{DeadLetter: letter}}})
 	}
 	m := e.message
+	release, _, err := q.keys.takeAll(ctx, true, []core.Outgoing{{Message: m}}) // what the store says of m holds until we have acted on it
+	if err != nil {
+		return err
+	}
+	defer release()
 	attempt, err := q.config.Store.Attempt(ctx, m.Event, m.Subscriber, m.Attempt)
 	switch {
 	case err == nil:
