@@ -82,7 +82,7 @@ func TestNothingIsSetAsideForAStoreThatIsUnavailable(t *testing.T) {
 	if n, err := b.queue.link.Load().count(delayName(p.prefix, time.Hour)); err != nil || n != 0 {
 		t.Errorf("%d messages wait for an hour, %v", n, err)
 	}
-	if log.has("it stays on the broker") {
+	if log.has("it is kept") {
 		t.Error("what the broker gave up on is set aside")
 	}
 }
