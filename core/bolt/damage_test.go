@@ -170,7 +170,7 @@ func TestADamagedFileIsRefusedWithAClearError(t *testing.T) {
 			}
 			_, err = Open(Config{Path: path})
 			wantError(t, err, path, "damaged", "backup")
-			if !errors.Is(err, ErrDamaged) {
+			if !errors.Is(err, core.ErrDamaged) {
 				t.Errorf("error %v does not wrap ErrDamaged", err)
 			}
 		})
@@ -340,7 +340,7 @@ func TestAMessageThatNeedsADamagedRecordIsOfferedOnceAndHoldsUpNoOther(t *testin
 			if err := errors.Join(err, db.Close()); err != nil || !slices.Equal(handed, events) {
 				t.Errorf("handed over: %v, %v, want each of %v once", handed, err, events)
 			}
-			if said := log.String(); strings.Count(said, "it stays in the file") != 1 || strings.Contains(said, "offered again") {
+			if said := log.String(); strings.Count(said, "it is kept") != 1 || strings.Contains(said, "will be offered again") {
 				t.Errorf("the log says\n%s", said)
 			}
 		})

@@ -27,8 +27,7 @@ func needsDamaged(err error) bool {
 	return errors.Is(err, core.ErrDamaged) && !errors.Is(err, core.ErrUnavailable)
 }
 
-// add notes m.
-func (a *aside) add(m core.Message) {
+func (a *aside) remember(m core.Message) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.messages == nil {
@@ -48,13 +47,14 @@ func (a *aside) has(m core.Message) bool {
 // setAside leaves a message alone for which something must be read that is damaged.
 func (c *consumer) setAside(it *item, why error) {
 	m := it.message
-	c.queue.log.Error("a message cannot be consumed; it stays on the broker and waits for the next start", "event", m.Event, "subscriber", m.Subscriber,
+	c.queue.log.Error("a message needs a damaged record; it is kept, and offered again after the next start", "event", m.Event, "subscriber", m.Subscriber,
 		"attempt", m.Attempt, "error", why)
-	c.queue.aside.add(m)
-	c.putAside(it)
+	c.queue.aside.remember(m)
+	c.park(it)
 }
 
-func (c *consumer) putAside(it *item) {
+// park sends away for an hour what is set aside.
+func (c *consumer) park(it *item) {
 	c.leave(it, asideFor)
 	c.window.finish(it, false)
 }

@@ -20,7 +20,7 @@ const (
 // handle hands one message to the Handler, and what it made of it to store and broker.
 func (c *consumer) handle(it *item) {
 	if c.queue.aside.has(it.message) {
-		c.putAside(it)
+		c.park(it)
 		return
 	}
 	result, err := c.handler(c.handling, it.message)
