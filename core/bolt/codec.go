@@ -16,8 +16,8 @@ import (
 // The last field of some kinds is only there where it has something to say. Any other new field comes with a new version; the decoder of a kind reads
 // all versions that ever were.
 
-// ErrDamaged is wrapped by the error of a record that cannot be what was once written. It is a [core.ErrDamaged].
-var ErrDamaged error = damage("the file is damaged: stop the daemon, see what `postrider db check` finds, and bring back a backup by `postrider db restore`")
+// errDamaged is the [core.ErrDamaged] of a file, which says what to do.
+var errDamaged error = damage("the file is damaged: stop the daemon, see what `postrider db check` finds, and bring back a backup by `postrider db restore`")
 
 type damage string
 
@@ -54,7 +54,7 @@ func unseal(bucket, key, value []byte) (*decoder, error) {
 }
 
 func damaged(bucket, key []byte, what string) error {
-	return fmt.Errorf("record %x of bucket %q: %s: %w", key, bucket, what, ErrDamaged)
+	return fmt.Errorf("record %x of bucket %q: %s: %w", key, bucket, what, errDamaged)
 }
 
 // encoder writes fields.

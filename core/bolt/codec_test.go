@@ -75,16 +75,16 @@ func TestEveryFlippedBitOfARecordIsFound(t *testing.T) {
 	for i := range 8 * len(value) {
 		b := append([]byte(nil), value...)
 		b[i/8] ^= 1 << (i % 8)
-		if _, err := decodeAttempt("evt_1", key, b); !errors.Is(err, ErrDamaged) {
+		if _, err := decodeAttempt("evt_1", key, b); !errors.Is(err, core.ErrDamaged) {
 			t.Fatalf("bit %d: got %v, want ErrDamaged", i, err)
 		}
 	}
 	for i := range value {
-		if _, err := decodeAttempt("evt_1", key, value[:i]); !errors.Is(err, ErrDamaged) {
+		if _, err := decodeAttempt("evt_1", key, value[:i]); !errors.Is(err, core.ErrDamaged) {
 			t.Fatalf("cut to %d bytes: got %v, want ErrDamaged", i, err)
 		}
 	}
-	if _, err := decodeAttempt("evt_1", ref{1, 2}.attemptKey(4), value); !errors.Is(err, ErrDamaged) {
+	if _, err := decodeAttempt("evt_1", ref{1, 2}.attemptKey(4), value); !errors.Is(err, core.ErrDamaged) {
 		t.Errorf("under another key: got %v, want ErrDamaged", err)
 	}
 }

@@ -276,9 +276,10 @@ func (c *committer) answer(group []*request, err error) {
 	}
 }
 
-// fail ends all writing: after a failed fsync nobody knows what the disk holds until the file is opened anew.
-func (c *committer) fail(err error, group []*request) {
-	err = fmt.Errorf("%w: writing %s failed, nothing is accepted until the daemon is started again: %w", core.ErrUnavailable, c.file.Path(), err)
+// fail ends all writing: after a failed fsync nobody knows what the disk holds until the file is opened anew. The cause is told, not wrapped: requests that
+// come later get the same error, and where a damaged page was to blame, they need not be about any damaged record.
+func (c *committer) fail(cause error, group []*request) {
+	err := fmt.Errorf("%w: writing %s failed, nothing is accepted until the daemon is started again: %v", core.ErrUnavailable, c.file.Path(), cause)
 	c.mu.Lock()
 	c.broken = err
 	c.mu.Unlock()

@@ -119,7 +119,7 @@ func (c *consumer) handle(claimed *claim) {
 	if err == nil {
 		return
 	}
-	if errors.Is(err, ErrDamaged) { // offered again, it would fail again, hold up its lane, and maybe be attempted each time
+	if errors.Is(err, core.ErrDamaged) { // offered again, it would fail again, hold up its lane, and maybe be attempted each time
 		c.setAside(claimed, err)
 		return
 	}
@@ -133,7 +133,7 @@ func (c *consumer) handle(claimed *claim) {
 
 // setAside leaves a message alone for which something must be read that is damaged.
 func (c *consumer) setAside(claimed *claim, why error) {
-	c.db.log.Error("a message cannot be read; it stays in the file and waits for the next start", "lane", claimed.lane.name, "error", why)
+	c.db.log.Error("a message needs a damaged record; it is kept, and offered again after the next start", "lane", claimed.lane.name, "error", why)
 	c.lanes.setAside(claimed)
 }
 

@@ -170,7 +170,7 @@ func TestADamagedFileIsRefusedWithAClearError(t *testing.T) {
 			}
 			_, err = Open(Config{Path: path})
 			wantError(t, err, path, "damaged", "backup")
-			if !errors.Is(err, ErrDamaged) {
+			if !errors.Is(err, core.ErrDamaged) {
 				t.Errorf("error %v does not wrap ErrDamaged", err)
 			}
 		})
@@ -340,10 +340,24 @@ func TestAMessageThatNeedsADamagedRecordIsOfferedOnceAndHoldsUpNoOther(t *testin
 			if err := errors.Join(err, db.Close()); err != nil || !slices.Equal(handed, events) {
 				t.Errorf("handed over: %v, %v, want each of %v once", handed, err, events)
 			}
-			if said := log.String(); strings.Count(said, "it stays in the file") != 1 || strings.Contains(said, "offered again") {
+			if said := log.String(); strings.Count(said, "it is kept") != 1 || strings.Contains(said, "will be offered again") {
 				t.Errorf("the log says\n%s", said)
 			}
 		})
+	}
+}
+
+// What is refused after that need not need any record that is damaged.
+func TestADBThatEndedAtADamagedPageIsUnavailableAndCallsNoOtherRecordDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	db := opened(t, Config{Path: path, hooks: hooks{beforeCommit: func() error { panic("page 7 is no page") }}})
+	maker := newEventMaker()
+	for _, when := range []string{"at the page", "afterwards"} {
+		err := db.HandOver(t.Context(), core.EventMessage(maker.event("order.created")), core.Result{})
+		wantError(t, err, path, "page 7 is no page", "damaged", "started again")
+		if !errors.Is(err, core.ErrUnavailable) || errors.Is(err, core.ErrDamaged) {
+			t.Errorf("%s: got %v, want ErrUnavailable and no ErrDamaged", when, err)
+		}
 	}
 }
 

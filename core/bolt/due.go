@@ -129,7 +129,7 @@ func (s *schedule) move() error {
 				}
 			}
 			for _, r := range batch {
-				if err := w.makeReady(r); errors.Is(err, ErrDamaged) {
+				if err := w.makeReady(r); errors.Is(err, core.ErrDamaged) {
 					broken[r] = err
 				} else if err != nil {
 					return err
@@ -142,7 +142,7 @@ func (s *schedule) move() error {
 		return err
 	}
 	for r, err := range broken {
-		s.db.log.Error("a message that is due cannot be read; it stays in the file and waits for the next start", "error", err)
+		s.db.log.Error("a message that is due needs a damaged record; it is kept, and offered again after the next start", "error", err)
 		s.aside[r] = struct{}{}
 	}
 	return nil

@@ -163,8 +163,8 @@ func (w *write) consumeElsewhere(m core.Message) error {
 	return w.remove(w.open, key)
 }
 
-// Overtaken reports whether another queue has a message of m's event or delivery whose run of attempts began after m's, and which asks for the same
-// attempt or a later one.
+// Overtaken reports whether another queue has a message of m's event or delivery that belongs to another run of attempts, and asks for the same attempt or
+// a later one. That is a replay, or was sent in the place of m: which of the two runs began later is not asked, as the clock may have been set back.
 func (db *DB) Overtaken(ctx context.Context, m core.Message) (overtaken bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -181,13 +181,14 @@ func (db *DB) Overtaken(ctx context.Context, m core.Message) (overtaken bool, er
 			return nil
 		}
 		known, err := decodeWaiting(key, value)
-		overtaken = known.life == elsewhere && known.since.After(m.Since) && known.attempt >= max(1, m.Attempt)
+		overtaken = known.life == elsewhere && !known.since.Equal(m.Since) && known.attempt >= max(1, m.Attempt)
 		return err
 	})
 	return overtaken, err
 }
 
-// followElsewhere notes a message that another queue has, or is about to have. One of the same or a later attempt that is there stays.
+// followElsewhere notes a message that another queue has, or is about to have. One of a later attempt that is there stays. Of the same attempt, it is the one
+// sent last that surely waits: the other was lost perhaps, and this is sent in its place.
 func (w *write) followElsewhere(o prepared) error {
 	seq, err := w.seqOf(o.message.Event)
 	if err != nil {
@@ -207,7 +208,9 @@ func (w *write) followElsewhere(o prepared) error {
 	}
 	key := r.key()
 	if value := w.open.Get(key); value != nil {
-		if known, err := decodeWaiting(key, value); err != nil || known.life != elsewhere || known.attempt >= o.waiting.attempt {
+		known, err := decodeWaiting(key, value)
+		same := known.attempt == o.waiting.attempt && known.since.Equal(o.waiting.since)
+		if err != nil || known.life != elsewhere || same || known.attempt > o.waiting.attempt {
 			return err
 		}
 	}

@@ -94,7 +94,7 @@ func openError(path string, err error) error {
 }
 
 func unreadable(path, what string) error {
-	return fmt.Errorf("%s cannot be read (%s): %w; or move it away to start with an empty one", path, what, ErrDamaged)
+	return fmt.Errorf("%s cannot be read (%s): %w; or move it away to start with an empty one", path, what, errDamaged)
 }
 
 func checkFormat(path string, tx *bbolt.Tx) error {
@@ -243,7 +243,7 @@ func guard(f func() error) (err error) {
 	defer func() {
 		debug.SetPanicOnFault(old)
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%v: %w", p, ErrDamaged)
+			err = fmt.Errorf("%v: %w", p, errDamaged)
 		}
 	}()
 	return f()

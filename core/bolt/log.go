@@ -229,7 +229,7 @@ func eventOf(tx *bbolt.Tx, seq uint64) (core.Event, error) {
 	key := seqKey(seq)
 	value := tx.Bucket(bucketEvents).Get(key)
 	if value == nil {
-		return core.Event{}, fmt.Errorf("event number %d is missing: %w", seq, ErrDamaged)
+		return core.Event{}, fmt.Errorf("event number %d is missing: %w", seq, errDamaged)
 	}
 	return decodeEvent(key, value)
 }

@@ -146,7 +146,7 @@ func (db *DB) load(c *claim) (m core.Message, ok bool, err error) {
 		eventKey := seqKey(c.ref.seq)
 		record := tx.Bucket(bucketEvents).Get(eventKey)
 		if record == nil {
-			return fmt.Errorf("event number %d is missing: %w", c.ref.seq, ErrDamaged)
+			return fmt.Errorf("event number %d is missing: %w", c.ref.seq, errDamaged)
 		}
 		event, err := decodeEvent(eventKey, record)
 		if err != nil {

@@ -1,14 +1,14 @@
 package rabbitmq
 
 import (
+	"errors"
 	"sync"
-	"time"
 
 	"github.com/postrider/postrider/core"
 )
 
-// aside knows which messages are left alone in this life, because something that they need from the store is damaged. They are in the longest delay queue;
-// when they come back from it they go there again, unseen by any Handler, which would attempt them once more in vain.
+// aside knows which messages are left alone in this life, because something that they need from the store is damaged. They are in the delay queue
+// of an hour; when they come back from it they go there again, unseen by any Handler, which would attempt them once more in vain.
 type aside struct {
 	mu       sync.Mutex
 	messages map[asideKey]bool
@@ -22,8 +22,12 @@ type asideKey struct {
 // asideMost bounds the memory for them. More than that are offered again whenever they come.
 const asideMost = 100_000
 
-// add notes m.
-func (a *aside) add(m core.Message) {
+// needsDamaged reports whether err is about a damaged record. A store that can't be written at all, whatever the cause, says nothing of the record.
+func needsDamaged(err error) bool {
+	return errors.Is(err, core.ErrDamaged) && !errors.Is(err, core.ErrUnavailable)
+}
+
+func (a *aside) remember(m core.Message) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.messages == nil {
@@ -40,19 +44,17 @@ func (a *aside) has(m core.Message) bool {
 	return a.messages[asideKey{keyOf(m), m.Attempt}]
 }
 
-// longest is how long what is set aside is away, each time.
-func (d delays) longest() time.Duration { return d.rungs[len(d.rungs)-1] }
-
 // setAside leaves a message alone for which something must be read that is damaged.
 func (c *consumer) setAside(it *item, why error) {
 	m := it.message
-	c.queue.log.Error("a message cannot be consumed; it stays on the broker and waits for the next start", "event", m.Event, "subscriber", m.Subscriber,
+	c.queue.log.Error("a message needs a damaged record; it is kept, and offered again after the next start", "event", m.Event, "subscriber", m.Subscriber,
 		"attempt", m.Attempt, "error", why)
-	c.queue.aside.add(m)
-	c.putAside(it)
+	c.queue.aside.remember(m)
+	c.park(it)
 }
 
-func (c *consumer) putAside(it *item) {
-	c.leave(it, c.queue.delays.longest())
+// park sends away for an hour what is set aside.
+func (c *consumer) park(it *item) {
+	c.leave(it, asideFor)
 	c.window.finish(it, false)
 }

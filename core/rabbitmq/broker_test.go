@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/postrider/postrider/core"
@@ -122,6 +124,53 @@ func TestATriggerQueueThatIsAStreamIsRefusedWithWhatToDoAndThatHelps(t *testing.
 	})
 	if m := next(t, got, "the event"); m.Event != "order-1" || m.Redelivered {
 		t.Errorf("got %+v", m)
+	}
+}
+
+func TestATriggerQueueWhoseTypeTheBrokerDoesNotTellIsConsumedWithAWarning(t *testing.T) {
+	node := broker.Start(t)
+	for name, test := range map[string]struct {
+		queue string
+		alter func([]byte)
+		warns bool
+	}{
+		"a name that leaves room for the answer": {strings.Repeat("q", 160), nil, false},
+		"a name that fills the answer":           {strings.Repeat("q", 200), nil, true},
+		"a broker that checks no arguments": {"q", func(b []byte) {
+			if at := bytes.Index(b, []byte("x-priority")); at >= 0 {
+				b[at] = 'y' // which nobody knows, so nobody checks it
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlaceOn(t, node.URL())
+			queue := p.prefix + test.queue
+			control(t, p.url, func(channel *amqp.Channel) error {
+				_, err := channel.QueueDeclare(queue, true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
+				return err
+			})
+			send(t, p, "", queue, amqp.Publishing{Body: []byte(`["sales.order.created","{}"]`), MessageId: "order-1"})
+			proxy := newProxy(t, node.Addr())
+			proxy.mu.Lock()
+			proxy.alter = test.alter
+			proxy.mu.Unlock()
+			p.url = "amqp://guest:guest@" + proxy.addr + "/"
+			var log logged
+			b := p.open(t, func(c *Config) {
+				c.Trigger.Queue, c.Logger = queue, hclog.New(&hclog.LoggerOptions{Output: &log})
+			})
+			got := make(chan core.Message, 1)
+			consumed(t, b, core.EventQueue, func(_ context.Context, m core.Message) (core.Result, error) {
+				got <- m
+				return core.Result{}, nil
+			})
+			if m := next(t, got, "the event that was there"); m.Event != "order-1" {
+				t.Errorf("got %+v", m)
+			}
+			if warns := log.has("[WARN]  rabbitmq: the broker does not tell whether the trigger queue is a stream"); warns != test.warns {
+				t.Errorf("it is warned: %t, want %t", warns, test.warns)
+			}
+		})
 	}
 }
 

@@ -52,8 +52,8 @@ type Store interface {
 	// HandOver notes, in one transaction, that m is consumed, all of result.Log, and that result.Next waits. Doing it twice changes nothing.
 	HandOver(ctx context.Context, m core.Message, result core.Result) error
 
-	// Overtaken reports whether a message of m's event or delivery waits whose run of attempts began after m's, and which asks for the same attempt
-	// or a later one: a replay, of what was a dead letter by m.
+	// Overtaken reports whether a message of m's event or delivery waits that belongs to another run of attempts, and asks for the same attempt or a
+	// later one: a replay, of what was a dead letter by m; or one that was sent again because m might be lost. Of those of one attempt, the last waits.
 	Overtaken(ctx context.Context, m core.Message) (bool, error)
 
 	Log

@@ -11,8 +11,8 @@ import (
 	"github.com/postrider/postrider/core"
 )
 
-// bury files what the broker gave up on, for as long as l lasts.
-func (q *Queue) bury(l *link) {
+// bury files what the broker gave up on, for as long as l lasts; ctx ends soon after it.
+func (q *Queue) bury(ctx context.Context, l *link) {
 	s, err := newSource(l, q.config.Prefix+deadletterSuffix, windowMin)
 	if err != nil {
 		l.end(fmt.Errorf("consume %s: %w", q.config.Prefix+deadletterSuffix, err))
@@ -20,51 +20,58 @@ func (q *Queue) bury(l *link) {
 	}
 	defer s.close()
 	for d := range s.deliveries {
-		for pause := restFirst; ; pause = min(2*pause, restMax) {
-			err := q.buryOne(l, &d)
-			if err == nil {
-				s.acker.acknowledge(d.DeliveryTag)
-				break
-			}
-			if l.hasEnded() {
-				return
-			}
-			if errors.Is(err, core.ErrDamaged) { // filed again, it would fail again, and all that comes after it would wait
-				err = q.buryLater(l, &d, err)
-				if err == nil {
-					s.acker.acknowledge(d.DeliveryTag)
-					break
-				}
-			}
-			q.log.Error("what the broker gave up on cannot be filed, and will be again", "event", d.MessageId, "error", err)
-			select {
-			case <-time.After(pause):
-			case <-l.done:
-				return
-			}
+		if !q.buryAtLast(ctx, l, &d) {
+			return
 		}
+		s.acker.acknowledge(d.DeliveryTag)
 	}
 	s.ended()
 }
 
-// buryLater sends away what cannot be filed, because something in the store is damaged. It comes back when the longest delay is over.
-func (q *Queue) buryLater(l *link, d *amqp.Delivery, why error) error {
-	q.log.Error("what the broker gave up on cannot be filed; it stays on the broker, and is filed once the store is whole", "event", d.MessageId, "error", why)
-	return l.deliver(context.Background(), []*posting{{ // ends with the link
-		exchange: delayName(q.config.Prefix, q.delays.longest()), key: q.config.Prefix + deadletterSuffix, message: asIs(*d),
+// buryAtLast tries until d is filed, or on its way to be filed later. It returns false if the link ends before that.
+func (q *Queue) buryAtLast(ctx context.Context, l *link, d *amqp.Delivery) bool {
+	for pause := restFirst; ; pause = min(2*pause, restMax) {
+		failed, err := "what the broker gave up on cannot be filed, and will be again", q.buryOne(ctx, l, d)
+		if needsDamaged(err) { // filed again, it would fail again, and all that comes after it would wait
+			q.log.Error("what the broker gave up on needs a damaged record; it is kept, and filed once the store is whole", "event", d.MessageId, "error", err)
+			failed, err = "what the broker gave up on cannot be sent away until the store is whole, and will be again", q.buryLater(ctx, l, d)
+		}
+		if err == nil {
+			return true
+		}
+		if l.hasEnded() {
+			return false
+		}
+		q.log.Error(failed, "event", d.MessageId, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-l.done:
+			return false
+		}
+	}
+}
+
+// buryLater sends away what cannot be filed, because something in the store is damaged. It comes back within the hour.
+func (q *Queue) buryLater(ctx context.Context, l *link, d *amqp.Delivery) error {
+	return l.deliver(ctx, []*posting{{
+		exchange: delayName(q.config.Prefix, asideFor), key: q.config.Prefix + deadletterSuffix, message: asIs(*d),
 	}})
 }
 
 // buryOne makes a dead letter of a message. If the log has its attempt already, or has the event as dispatched, it was only never acknowledged, or is a
 // dead letter that was replayed since: then it is consumed as it would have been, with what follows from that. If the replay still waits, that one counts.
-func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
-	ctx := context.Background() // ends with the link
+func (q *Queue) buryOne(ctx context.Context, l *link, d *amqp.Delivery) error {
 	e, err := decode(d)
 	if err != nil {
 		letter := unreadable(e.message.Event, q.config.Prefix+deadletterSuffix, d, err)
 		return q.config.Store.HandOver(ctx, core.Message{}, core.Result{Log: []core.Record{core.DeadLetterRecord{DeadLetter: letter}}})
 	}
 	m := e.message
+	release, _, err := q.keys.takeAll(ctx, true, []core.Outgoing{{Message: m}}) // what the store says of m holds until we have acted on it
+	if err != nil {
+		return err
+	}
+	defer release()
 	attempt, err := q.config.Store.Attempt(ctx, m.Event, m.Subscriber, m.Attempt)
 	switch {
 	case err == nil:
@@ -72,7 +79,8 @@ func (q *Queue) buryOne(l *link, d *amqp.Delivery) error {
 	case !errors.Is(err, core.ErrNotFound):
 		return err
 	}
-	if replayed, err := q.config.Store.Overtaken(ctx, m); replayed || err != nil {
+	overtaken, err := q.config.Store.Overtaken(ctx, m)
+	if overtaken || err != nil {
 		return err
 	}
 	record, err := q.config.Store.Event(ctx, m.Event)
@@ -122,17 +130,18 @@ func (q *Queue) consumeLogged(ctx context.Context, l *link, m core.Message, a co
 	return l.deliver(ctx, postings)
 }
 
-// whyDead tells what the broker says: queue and reason of the first time it dead-lettered the message. Nothing depends on it.
+// whyDead tells what the broker says: queue and reason of the last time it dead-lettered the message for anything but its age, of which messages die in
+// each delay queue that they go through; if it never did, of the first time. Nothing depends on it.
 func whyDead(d *amqp.Delivery) string {
 	reason, _ := d.Headers["x-first-death-reason"].(string)
 	queue, _ := d.Headers["x-first-death-queue"].(string)
-	// A message that went through a delay queue has died there, of its age: the newest entry of another kind says more. They begin with the newest.
-	deaths, _ := d.Headers["x-death"].([]any)
-	for _, death := range deaths {
-		death, _ := death.(amqp.Table)
-		r, known := death["reason"].(string)
-		if q, ok := death["queue"].(string); ok && known && r != "expired" {
-			reason, queue = r, q
+	deaths, _ := d.Headers["x-death"].([]any) // the newest first
+	for _, entry := range deaths {
+		death, _ := entry.(amqp.Table)
+		why, known := death["reason"].(string)
+		where, named := death["queue"].(string)
+		if known && named && why != "expired" {
+			reason, queue = why, where
 			break
 		}
 	}

@@ -13,6 +13,9 @@ const (
 
 	// farthest is how far ahead a message is deferred whose lane has no room.
 	farthest = time.Minute
+
+	// asideFor is how long what needs a damaged record is away, each time: a rung of the ladder, whatever longer ones the schedule adds.
+	asideFor = time.Hour
 )
 
 // delays knows the rungs that messages wait on.

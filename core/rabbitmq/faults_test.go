@@ -221,6 +221,7 @@ type proxy struct {
 	mu      sync.Mutex
 	refused bool
 	held    chan struct{} // nil: it carries; closed: it goes on
+	alter   func([]byte)  // nil: it carries what it got
 	conns   map[net.Conn]bool
 	group   sync.WaitGroup
 }
@@ -273,8 +274,11 @@ func (p *proxy) carry(from, to net.Conn) {
 	for {
 		n, err := from.Read(buffer)
 		p.mu.Lock()
-		held := p.held
+		held, alter := p.held, p.alter
 		p.mu.Unlock()
+		if alter != nil {
+			alter(buffer[:n])
+		}
 		if held != nil {
 			<-held
 		}

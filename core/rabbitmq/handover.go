@@ -20,7 +20,7 @@ const (
 // handle hands one message to the Handler, and what it made of it to store and broker.
 func (c *consumer) handle(it *item) {
 	if c.queue.aside.has(it.message) {
-		c.putAside(it)
+		c.park(it)
 		return
 	}
 	result, err := c.handler(c.handling, it.message)
@@ -33,7 +33,7 @@ func (c *consumer) handle(it *item) {
 		c.window.finish(it, true)
 	case it.source.hasEnded(), c.handling.Err() != nil, errors.Is(err, core.ErrClosed):
 		c.window.finish(it, false) // the broker delivers it again
-	case errors.Is(err, core.ErrDamaged):
+	case needsDamaged(err):
 		c.setAside(it, err)
 	case errors.As(err, &held):
 		c.window.giveBack(it, held)

@@ -101,8 +101,9 @@ func (q *Queue) stayConnected(ctx context.Context) {
 			connected := time.Now()
 			q.log.Info("connected to the broker")
 			q.become(l, "")
-			burying := make(chan struct{})
-			go func() { q.bury(l); close(burying) }()
+			burying, stopBurying := context.WithCancel(context.WithoutCancel(ctx))
+			buried := make(chan struct{})
+			go func() { q.bury(burying, l); close(buried) }()
 			select {
 			case <-l.done:
 			case <-ctx.Done():
@@ -111,7 +112,8 @@ func (q *Queue) stayConnected(ctx context.Context) {
 			}
 			err = l.why
 			q.become(nil, "not connected to the broker: "+err.Error())
-			<-burying
+			stopBurying()
+			<-buried
 			l.join()
 			if pause = min(pause, time.Second); time.Since(connected) > settled {
 				pause = redialFirst
