@@ -59,7 +59,7 @@ func TestAFlippedBitHoldsUpItsOwnRecordAloneIsNamedAndUndoneByARestore(t *testin
 		})
 		return line
 	}
-	wantAll("the log of the daemon", logged("a message cannot be read"))
+	wantAll("the log of the daemon", logged("a message needs a damaged record"))
 	if status, answer := d.call("GET", "/v1/events/broken", nil); status != 500 || !strings.Contains(string(answer), "log says why") {
 		t.Errorf("the event is shown as %d %s", status, answer)
 	}
