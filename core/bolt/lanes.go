@@ -23,9 +23,9 @@ type lanes struct {
 	first   *lane // whose turn it is; linked by next
 	last    *lane
 	claimed map[ref]*claim
-	handed  map[ref]struct{} // open messages that a Handler has failed at before
-	waiting int              // ready and not claimed
-	signal  chan struct{}    // poked when there may be something to claim
+	handed  map[ref]int   // the attempt of open messages that a Handler has failed at before
+	waiting int           // ready and not claimed
+	signal  chan struct{} // poked when there may be something to claim
 }
 
 // lane is one FIFO. Everything of it in the file up to tail is in the window, claimed, or set aside.
@@ -52,7 +52,7 @@ type claim struct {
 	ref     ref
 	event   core.EventID
 	attempt int
-	again   bool // a Handler has failed on it, in this life
+	failed  int  // the attempt that a Handler has failed on, in this life; 0: none. A later one may have overtaken it
 	dropped bool // its message has left the lane meanwhile, overtaken by a later one that is due later
 	back    bool // and that one has come due
 }
@@ -82,7 +82,7 @@ const (
 func newLanes(q core.QueueName, read func(string, ref, int) ([]ref, error)) *lanes {
 	return &lanes{
 		queue: q, read: read,
-		lanes: map[string]*lane{}, claimed: map[ref]*claim{}, handed: map[ref]struct{}{},
+		lanes: map[string]*lane{}, claimed: map[ref]*claim{}, handed: map[ref]int{},
 		signal: make(chan struct{}, 1),
 	}
 }
@@ -232,7 +232,7 @@ func (s *lanes) giveBack(c *claim, held *core.Held) {
 			l.limit = limitGrowth
 		}
 	default:
-		s.handed[c.ref] = struct{}{}
+		s.handed[c.ref] = c.attempt
 		l.backoff = min(restMax, max(restFirst, 2*l.backoff))
 		if !l.resting {
 			l.resting = true
@@ -349,8 +349,7 @@ func (s *lanes) claim() (*claim, error) {
 		l.window = l.window[1:]
 		l.claims++
 		s.queueUp(l)
-		_, again := s.handed[r]
-		c := &claim{lane: l, ref: r, again: again}
+		c := &claim{lane: l, ref: r, failed: s.handed[r]}
 		s.waiting--
 		s.claimed[r] = c
 		return c, nil

@@ -152,7 +152,7 @@ func (db *DB) load(c *claim) (m core.Message, ok bool, err error) {
 		if err != nil {
 			return err
 		}
-		fresh := w.life == db.life && !c.again
+		fresh := w.life == db.life && c.failed != w.attempt
 		m = core.Message{
 			Event: event.ID, Subscriber: c.ref.sub, Attempt: w.attempt, First: w.first, Since: w.since, Lane: w.lane,
 			Fresh: fresh, Redelivered: !fresh,
