@@ -151,16 +151,23 @@ func (w *write) consumeElsewhere(m core.Message) error {
 		}
 		return err
 	}
-	key := ref{seq, m.Subscriber}.key()
-	value := w.open.Get(key)
-	if value == nil {
-		return nil
-	}
-	known, err := decodeWaiting(key, value)
-	if err != nil || known.life != elsewhere || known.attempt != max(1, m.Attempt) {
+	r := ref{seq, m.Subscriber}
+	known, there, err := waitingElsewhere(w.open, r)
+	if err != nil || !there || known.attempt != max(1, m.Attempt) {
 		return err
 	}
-	return w.remove(w.open, key)
+	return w.remove(w.open, r.key())
+}
+
+// waitingElsewhere returns the message of r that another queue has, if it has one.
+func waitingElsewhere(open *bbolt.Bucket, r ref) (known waiting, there bool, err error) {
+	key := r.key()
+	value := open.Get(key)
+	if value == nil {
+		return waiting{}, false, nil
+	}
+	known, err = decodeWaiting(key, value)
+	return known, err == nil && known.life == elsewhere, err
 }
 
 // Overtaken reports whether another queue has a message of m's event or delivery that belongs to another run of attempts, and asks for the same attempt or
@@ -170,18 +177,12 @@ func (db *DB) Overtaken(ctx context.Context, m core.Message) (overtaken bool, er
 		return false, err
 	}
 	err = db.view(func(tx *bbolt.Tx) error {
-		w := newWrite(tx, db.life)
-		seq, err := w.seqOf(m.Event)
+		seq, err := seqOf(tx.Bucket(bucketIDs), m.Event)
 		if err != nil || seq == 0 {
 			return err
 		}
-		key := ref{seq, m.Subscriber}.key()
-		value := w.open.Get(key)
-		if value == nil {
-			return nil
-		}
-		known, err := decodeWaiting(key, value)
-		overtaken = known.life == elsewhere && !known.since.Equal(m.Since) && known.attempt >= max(1, m.Attempt)
+		known, there, err := waitingElsewhere(tx.Bucket(bucketOpen), ref{seq, m.Subscriber})
+		overtaken = there && !known.since.Equal(m.Since) && known.attempt >= max(1, m.Attempt)
 		return err
 	})
 	return overtaken, err

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -60,19 +59,6 @@ func runChild() bool {
 	return true
 }
 
-// setting reads a number from the environment, so that `make chaos` can run the same tests at full length.
-func setting(t *testing.T, name string, short int) int {
-	text := os.Getenv(name)
-	if text == "" {
-		return short
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
 func TestNothingAcknowledgedIsLostWhenTheProcessIsKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postrider.db")
 	acknowledged := map[core.EventID]bool{}
@@ -80,7 +66,7 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilled(t *testing.T) {
 	if testing.Short() {
 		few = 2
 	}
-	kills := setting(t, "POSTRIDER_KILLS", few)
+	kills := chaos.Setting(t, "POSTRIDER_KILLS", few)
 	for range kills {
 		killedAfter(t, path, 20+rand.IntN(400), acknowledged)
 	}

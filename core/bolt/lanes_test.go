@@ -1,6 +1,9 @@
 package bolt
 
 import (
+	"context"
+	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -316,5 +319,30 @@ func TestAMessageThatIsOvertakenWhileItIsInHandCountsOnce(t *testing.T) {
 				t.Errorf("when all is over: depth %d, ready %d, want 0", got, c.lane.ready)
 			}
 		})
+	}
+}
+
+func TestWhatHasOvertakenAMessageThatFailedIsNotRedelivered(t *testing.T) {
+	db := opened(t, Config{Path: filepath.Join(t.TempDir(), "postrider.db")})
+	first := core.EventMessage(newEventMaker().event("order.created"))
+	later := first
+	later.Attempt = 2
+	if err := db.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: first}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var got []core.Message
+	err := db.Consume(ctx, core.EventQueue, 1, func(ctx context.Context, m core.Message) (core.Result, error) {
+		if got = append(got, m); len(got) == 1 {
+			return core.Result{}, errors.Join(db.Publish(ctx, core.Outgoing{Queue: core.EventQueue, Message: later}), errors.New("fails"))
+		}
+		stop()
+		return core.Result{}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[1].Attempt != 2 || got[1].Redelivered || !got[1].Fresh {
+		t.Errorf("got %+v, want the second attempt to be one that nobody had before", got)
 	}
 }

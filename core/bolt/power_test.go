@@ -124,7 +124,7 @@ func (d *disk) lost() (n int) {
 }
 
 func TestNothingAcknowledgedIsLostWhenThePowerFails(t *testing.T) {
-	cuts := setting(t, "POSTRIDER_CUTS", 25)
+	cuts := chaos.Setting(t, "POSTRIDER_CUTS", 25)
 	d := newDisk(t)
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))

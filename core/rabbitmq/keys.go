@@ -15,8 +15,8 @@ type key struct {
 
 func keyOf(m core.Message) key { return key{m.Event, m.Subscriber} }
 
-// keys keeps everything of one key in one hand: a Handler's with its message, a Publish's, or that of who files what the broker gave up on. The broker may have several messages of one key, and what
-// one hand has not logged yet the other could not know of.
+// keys keeps everything of one key in one hand: a Handler's with its message, a Publish's, or that of who files what the broker gave up on. The broker may
+// have several messages of one key, and what one hand has not logged yet the other could not know of.
 type keys struct {
 	mu    sync.Mutex
 	taken map[key][]func() // whom to call when it is free

@@ -16,13 +16,13 @@ import (
 )
 
 func TestNothingIsLostWhenBrokerAndDaemonAreKilledInTurn(t *testing.T) {
-	kills := setting(t, "POSTRIDER_BROKER_KILLS", 1)
+	kills := chaos.Setting(t, "POSTRIDER_BROKER_KILLS", 1)
 	b := brokertest.Start(t, brokertest.Config{})
 	o := newOracle()
 	in := install(t, onRabbitMQ(b.URL()))
 	d := in.serve()
 	r := receive(t, func(int, received) int { time.Sleep(20 * time.Millisecond); return 200 }) // slower than the shop: a kill finds deliveries under way
-	s := &shop{oracle: o, url: b.URL(), prefix: "shop", total: setting(t, "POSTRIDER_BROKER_EVENTS", 3000), paced: true}
+	s := &shop{oracle: o, url: b.URL(), prefix: "shop", total: chaos.Setting(t, "POSTRIDER_BROKER_EVENTS", 3000), paced: true}
 	share := int64(s.total / (2*kills + 1)) // for each kill: or all would be published by the time of the second
 	d.subscribe("stock.item.changed", r.URL)
 	p := &pulse{oracle: o, subscriber: d.subscribe("sales.order.created", r.URL)}
@@ -164,7 +164,7 @@ func waitForEmpty(t *testing.T, in *installation) {
 }
 
 func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
-	outage := time.Duration(setting(t, "POSTRIDER_OUTAGE_SECONDS", 3)) * time.Second
+	outage := time.Duration(chaos.Setting(t, "POSTRIDER_OUTAGE_SECONDS", 3)) * time.Second
 	b := brokertest.Start(t, brokertest.Config{})
 	proxy, err := faultproxy.Start(b.Addr())
 	if err != nil {

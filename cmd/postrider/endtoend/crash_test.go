@@ -3,8 +3,6 @@ package endtoend
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,19 +12,6 @@ import (
 
 	"github.com/postrider/postrider/core/coretest/chaos"
 )
-
-// setting reads a number from the environment, so that `make chaos` can run the same tests at full length.
-func setting(t *testing.T, name string, short int) int {
-	text := os.Getenv(name)
-	if text == "" {
-		return short
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
 
 // burst publishes events from 32 publishers until all are accepted. A publisher that gets no 202 repeats the same event, as the id lets it.
 type burst struct {
@@ -75,8 +60,8 @@ func publication(id string) string {
 }
 
 func TestNothingIsLostWhenTheDaemonIsKilled(t *testing.T) {
-	kills := setting(t, "POSTRIDER_KILLS", 3)
-	b := &burst{oracle: newOracle(), total: setting(t, "POSTRIDER_EVENTS", 4000)}
+	kills := chaos.Setting(t, "POSTRIDER_KILLS", 3)
+	b := &burst{oracle: newOracle(), total: chaos.Setting(t, "POSTRIDER_EVENTS", 4000)}
 	in := install(t)
 	d := in.serve()
 	r := receive(t, always(200))
@@ -110,8 +95,8 @@ func TestNothingIsLostAndNoAttemptIsBurntWhenTheNotifierIsKilledWithTheQueueOnRa
 }
 
 func nothingIsLostWhenTheNotifierIsKilled(t *testing.T, queue, faults string, kills, events int) {
-	kills = setting(t, "POSTRIDER_KILLS", kills)
-	b := &burst{oracle: newOracle(), total: setting(t, "POSTRIDER_EVENTS", events)}
+	kills = chaos.Setting(t, "POSTRIDER_KILLS", kills)
+	b := &burst{oracle: newOracle(), total: chaos.Setting(t, "POSTRIDER_EVENTS", events)}
 	in := install(t, queue)
 	d := in.serve()
 	r := receive(t, always(200))

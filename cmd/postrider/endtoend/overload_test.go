@@ -39,7 +39,7 @@ func (d *daemon) anonymous() int {
 
 func TestOverloadIsRefusedInTimeAndLosesNothing(t *testing.T) {
 	const limit, most = 1000, 200 // events; MiB
-	seconds := setting(t, "POSTRIDER_SECONDS", 5)
+	seconds := chaos.Setting(t, "POSTRIDER_SECONDS", 5)
 	in := install(t, fmt.Sprintf("limits: {backlog: %d}", limit))
 	d := in.serve()
 	turns := make(chan struct{}, 64) // one for every tenth publish, so that the receiver is ten times slower on any machine
@@ -135,7 +135,7 @@ func (d *daemon) publishUntilAccepted(id string) {
 
 func TestIdleAndSlowConnectionsToTheAPIHoldNobodyUp(t *testing.T) {
 	t.Parallel()
-	count := setting(t, "POSTRIDER_CONNECTIONS", 1000)
+	count := chaos.Setting(t, "POSTRIDER_CONNECTIONS", 1000)
 	in := install(t)
 	d := in.serve()
 	r := receive(t, always(200))

@@ -240,7 +240,7 @@ func (c *pluginChaos) misbehave(rounds int) (delivered []string, dead int) {
 
 func TestNothingIsLostAndNoAttemptIsBurntWhenPluginsAreKilledStoppedSwappedAndMad(t *testing.T) {
 	t.Parallel()
-	kills := setting(t, "POSTRIDER_PLUGIN_KILLS", 12)
+	kills := chaos.Setting(t, "POSTRIDER_PLUGIN_KILLS", 12)
 	stops, swaps, rounds := max(1, kills/10), max(3, kills/5), max(2, kills/50)
 
 	notifiers := append(suffering[:], swapped)

@@ -61,7 +61,7 @@ func (in *onFaultyDisk) remount() {
 }
 
 func TestNothingIsLostWhenThePowerFails(t *testing.T) {
-	cuts := setting(t, "POSTRIDER_CUTS", 40) / 10 // each takes ten times as long as one of core/bolt
+	cuts := chaos.Setting(t, "POSTRIDER_CUTS", 40) / 10 // each takes ten times as long as one of core/bolt
 	in := installOnFaultyDisk(t)
 	d := in.serve()
 	r := receive(t, always(200))

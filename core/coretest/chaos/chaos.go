@@ -4,6 +4,7 @@ package chaos
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,20 @@ type Row struct {
 	Bound      int           // how many of those the faults explain
 	Burnt      int           // attempts that failed through no fault of the receiver
 	Recovery   time.Duration // the longest time from a fault until work went on
+}
+
+// Setting reads a number from the environment, so that `make chaos` can run at full length what is short in `make test`.
+func Setting(t testing.TB, name string, short int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return short
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
 }
 
 // TableFile is the environment variable that names the file to which rows are added.
