@@ -78,11 +78,16 @@ func TestEveryDeliveryVerifiesWithBothSecretsUntilTheOverlapEndsAndWithTheNewOne
 	published := 0
 	deliver := func() (began time.Time) {
 		began = time.Now()
-		if status, body := d.call("POST", "/v1/events", `{"event":"stock.item.changed"}`); status != 202 {
-			t.Fatalf("publish: %d %s", status, body)
+		status, body := d.call("POST", "/v1/events", `{"event":"stock.item.changed"}`)
+		var accepted struct{ ID string }
+		if err := json.Unmarshal(body, &accepted); err != nil || status != 202 {
+			t.Fatalf("publish: %d %s (%v)", status, body, err)
 		}
 		published++
 		eventually(t, "both receivers have it", func() bool { return len(long.all()) == published && len(short.all()) == published })
+		eventually(t, "that is noted, so that it does not come again after a kill", func() bool {
+			return len(get[page[delivery]](d, "/v1/deliveries?state=delivered&event_id="+accepted.ID).Items) == 2
+		})
 		return began
 	}
 

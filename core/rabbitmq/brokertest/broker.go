@@ -34,6 +34,7 @@ type TLS struct {
 type Broker struct {
 	dir      string
 	ports    struct{ amqp, amqps, dist, mapper int }
+	tokens   []net.Listener // see reservePort
 	env      []string
 	tls      bool
 	mapper   *process
@@ -70,11 +71,20 @@ const deadLetterAgain = "5000"
 // start runs a node in dir and returns when clients can connect.
 func start(dir string, c Config) (*Broker, error) {
 	b := &Broker{dir: dir, tls: c.TLS != nil}
+	if err := b.start(c); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Broker) start(c Config) error {
 	for _, port := range []*int{&b.ports.amqp, &b.ports.amqps, &b.ports.dist, &b.ports.mapper} {
-		var err error
-		if *port, err = freePort(); err != nil {
-			return nil, err
+		number, token, err := reservePort()
+		if err != nil {
+			return err
 		}
+		*port, b.tokens = number, append(b.tokens, token)
 	}
 	config := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\n", b.ports.amqp)
 	if c.TLS != nil {
@@ -87,10 +97,10 @@ func start(dir string, c Config) (*Broker, error) {
 		os.WriteFile(b.path("enabled_plugins"), []byte("[].\n"), 0o600),
 		os.WriteFile(b.path(".erlang.cookie"), []byte(cookie), 0o400),
 	); err != nil {
-		return nil, err
+		return err
 	}
 	b.env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "LANG=C.UTF-8",
 		"ERL_EPMD_PORT=" + strconv.Itoa(b.ports.mapper), "ERL_EPMD_ADDRESS=127.0.0.1",
 		"RABBITMQ_NODENAME=test-" + strconv.Itoa(b.ports.amqp) + "@localhost",
 		"RABBITMQ_DIST_PORT=" + strconv.Itoa(b.ports.dist),
@@ -104,13 +114,9 @@ func start(dir string, c Config) (*Broker, error) {
 	var err error
 	b.mapper, err = run(b.path("epmd.log"), b.env, "epmd", "-port", strconv.Itoa(b.ports.mapper), "-address", "127.0.0.1")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := b.run(); err != nil {
-		b.stop()
-		return nil, err
-	}
-	return b, nil
+	return b.run()
 }
 
 // run starts the node and waits until clients can connect.
@@ -201,7 +207,12 @@ func (b *Broker) stop() {
 		if b.node != nil {
 			b.node.kill()
 		}
-		b.mapper.kill()
+		if b.mapper != nil {
+			b.mapper.kill()
+		}
+		for _, token := range b.tokens {
+			token.Close()
+		}
 	})
 }
 
@@ -212,19 +223,31 @@ func (b *Broker) logTail() string {
 	return string(content[max(0, len(content)-3000):])
 }
 
-// freePort returns a port that nobody listens on. It lies below those that the kernel gives to outgoing connections (32768 and up on Linux), so that
-// it is still free when a killed node comes back.
-func freePort() (int, error) {
+// Ports come in pairs: the first is listened at for as long as the second is given away, by which all tests at work on this machine know that it is. A node
+// listens at its own only seconds after it was chosen, and not while it is dead. They lie below those that the kernel gives to outgoing connections (32768
+// and up on Linux), so that nothing else takes one.
+const (
+	firstPort = 20_000
+	portPairs = 6_000
+)
+
+// reservePort returns a port that nobody listens at, and that no test is given before token is closed.
+func reservePort() (number int, token net.Listener, err error) {
 	for range 100 {
-		n, err := rand.Int(rand.Reader, big.NewInt(12_000))
+		n, err := rand.Int(rand.Reader, big.NewInt(portPairs))
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
-		port := 20_000 + int(n.Int64())
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err == nil {
-			return port, l.Close()
+		number := firstPort + 2*int(n.Int64()) + 1
+		if token, err = listen(number - 1); err != nil {
+			continue
 		}
+		if free, err := listen(number); err == nil {
+			return number, token, free.Close()
+		}
+		token.Close()
 	}
-	return 0, errors.New("found no free port from 20000 to 31999")
+	return 0, nil, fmt.Errorf("found no free port from %d to %d", firstPort, firstPort+2*portPairs-1)
 }
+
+func listen(port int) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)) }
