@@ -250,4 +250,6 @@ func reservePort() (number int, token net.Listener, err error) {
 	return 0, nil, fmt.Errorf("found no free port from %d to %d", firstPort, firstPort+2*portPairs-1)
 }
 
-func listen(port int) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)) }
+func listen(port int) (net.Listener, error) {
+	return net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+}
