@@ -33,13 +33,11 @@ func (db *DB) Snapshot(ctx context.Context) (_ io.ReadCloser, size int64, err er
 	if err := os.Remove(copied.Name()); err != nil {
 		return nil, 0, fmt.Errorf("make a snapshot: %w", err)
 	}
-	err = db.view(func(tx *bbolt.Tx) error {
-		if err := db.admitSnapshot(tx.Size()); err != nil {
-			return err
-		}
-		size, err = tx.WriteTo(untilDone{ctx, copied})
-		return err
-	})
+	var tx *bbolt.Tx
+	err = db.committer.do(&request{settle: true, still: func() (err error) { tx, err = db.file.Begin(false); return err }})
+	if err == nil {
+		size, err = db.writeTo(untilDone{ctx, copied}, tx)
+	}
 	if err == nil {
 		_, err = copied.Seek(0, io.SeekStart)
 	}
@@ -47,6 +45,19 @@ func (db *DB) Snapshot(ctx context.Context) (_ io.ReadCloser, size int64, err er
 		return nil, 0, fmt.Errorf("make a snapshot of %s: %w", db.config.Path, err)
 	}
 	return copied, size, nil
+}
+
+// writeTo writes the file as tx sees it, and ends tx.
+func (db *DB) writeTo(to io.Writer, tx *bbolt.Tx) (size int64, err error) {
+	err = guard(func() error {
+		defer tx.Rollback() //nolint:errcheck // nothing was changed
+		if err := db.admitSnapshot(tx.Size()); err != nil {
+			return err
+		}
+		size, err = tx.WriteTo(to)
+		return err
+	})
+	return size, err
 }
 
 func (db *DB) admitSnapshot(size int64) error {
@@ -100,6 +111,10 @@ func Restore(ctx context.Context, backup, path string) (kept string, err error) 
 	if err := os.Rename(temporary, path); err != nil {
 		return kept, err
 	}
+	// The journal of the file that was there: what took its place says that it has none, so that it means nothing any more.
+	if err := os.Remove(journalPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return kept, err
+	}
 	return kept, syncDir(path)
 }
 
@@ -139,12 +154,15 @@ func copyBeside(from, path string) (temporary string, err error) {
 	return temporary, err
 }
 
-// setAside gives the file at path a second name, if there is one. The first is about to be taken over.
+// setAside gives the file at path a second name, if there is one, and its journal that of a journal beside it. The first is about to be taken over.
 func setAside(path string) (kept string, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	kept = path + ".before-restore-" + time.Now().UTC().Format("20060102T150405Z")
+	if err := os.Link(journalPath(path), journalPath(kept)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
 	if err := os.Link(path, kept); err != nil {
 		return "", err
 	}

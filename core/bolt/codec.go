@@ -151,16 +151,22 @@ func (d *decoder) end(bucket, key []byte) error {
 	return nil
 }
 
-func encodeEvent(e core.Event) encoder {
+// encodeEvent returns the record of e, and e as it will be read from there. Its arguments are those in the record, so that nothing else is kept alive.
+func encodeEvent(e core.Event) (encoder, *core.Event) {
 	r := newEncoder(len(e.ID) + len(e.Name) + len(e.Arguments) + len(e.Trace) + 16)
 	r.milli(e.Accepted)
 	r.string(string(e.ID))
 	r.string(e.Name)
 	r.bytes(e.Arguments)
+	arguments := r.b[len(r.b)-len(e.Arguments) : len(r.b) : len(r.b)]
 	if e.Trace != "" {
 		r.string(string(e.Trace))
 	}
-	return r
+	if !e.Accepted.IsZero() {
+		e.Accepted = e.Accepted.Truncate(time.Millisecond).UTC()
+	}
+	e.Arguments = arguments
+	return r, &e
 }
 
 func decodeEvent(key, value []byte) (core.Event, error) {

@@ -1,13 +1,10 @@
 package bolt
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/postrider/postrider/core"
 )
@@ -23,6 +20,11 @@ type request struct {
 	essential bool
 	size      int // about what it writes, in bytes
 
+	// A request that settles changes nothing: it is answered once the file has everything that was asked for before. With still, that is then run before
+	// anything else is written.
+	settle bool
+	still  func() error
+
 	effects  effects
 	err      error
 	answered bool
@@ -32,15 +34,14 @@ type request struct {
 // maxGroup is how many bytes one commit takes at most, so that a flood of large events can't make a transaction of a gigabyte.
 const maxGroup = 16 << 20
 
-// committer commits whatever waits, in one transaction, at once: the fsync is shared by all that arrived during the one before.
-type committer struct {
-	file  *bbolt.DB
-	space *space
-	life  uint64
-	apply func(*request) // tells memory what has become durable, in the order of the commits
-	hooks hooks
+// settleAfter is how long a change is in the journal alone, at most, where there is room for it in the file.
+const settleAfter = time.Second
 
-	lifeWritten bool
+// committer makes durable whatever waits, as one group, at once: the fsync is shared by all that arrived during the one before.
+type committer struct {
+	trees *trees
+	space *space
+	apply func(*request) // tells memory what has become durable, in the order of the commits
 
 	mu      sync.Mutex
 	waiting []*request
@@ -53,15 +54,18 @@ type committer struct {
 	exited  chan struct{} // closed once run has returned
 }
 
-// hooks let tests die around a commit: after an error nothing is written or acknowledged any more.
+// hooks let tests die: after an error nothing is written or acknowledged any more.
 type hooks struct {
-	beforeCommit func() error
+	beforeCommit func() error // of a group
 	afterCommit  func() error // before memory learns of it, and before anybody is answered
+
+	beforeCheckpoint func() error
+	afterCheckpoint  func() error // before the journal begins anew
 }
 
-func newCommitter(file *bbolt.DB, s *space, life uint64, h hooks, apply func(*request)) *committer {
+func newCommitter(t *trees, s *space, apply func(*request)) *committer {
 	c := &committer{
-		file: file, space: s, life: life, hooks: h, apply: apply,
+		trees: t, space: s, apply: apply,
 		signal: make(chan struct{}, 1), failed: make(chan error, 1), dead: make(chan struct{}), exited: make(chan struct{}),
 	}
 	go c.run()
@@ -106,7 +110,16 @@ func (c *committer) close() {
 
 func (c *committer) run() {
 	defer close(c.exited)
-	for range c.signal {
+	settle := time.NewTimer(settleAfter)
+	defer settle.Stop()
+	waits := true // settle will come
+	for {
+		select {
+		case <-c.signal:
+		case <-settle.C:
+			waits = false
+			c.checkpoint() //nolint:errcheck // tried again, or told already
+		}
 		// Those whom the last commit answered are about to come back: let them, or every other group is a group of one.
 		runtime.Gosched()
 		for {
@@ -115,15 +128,54 @@ func (c *committer) run() {
 				break
 			}
 			c.commit(group)
+			if c.trees.isLong() {
+				c.checkpoint() //nolint:errcheck // tried again, or told already
+			}
 			runtime.Gosched()
+		}
+		if !waits && !c.trees.isWritten() {
+			settle.Reset(settleAfter)
+			waits = true
 		}
 		c.mu.Lock()
 		ended := c.closed && len(c.waiting) == 0
 		c.mu.Unlock()
 		if ended {
+			c.settle(c.trees.complete) //nolint:errcheck // what is not in the file is in the journal
 			return
 		}
 	}
+}
+
+// checkpoint writes the file, where that is possible.
+func (c *committer) checkpoint() error { return c.settle(c.trees.checkpoint) }
+
+// settle writes the file by write. A full disk is an error of this call alone: everything is in the journal still.
+func (c *committer) settle(write func() error) error {
+	if err := c.brokenBy(); err != nil {
+		return err
+	}
+	err := c.guarded(write)
+	switch {
+	case err == nil:
+		return nil
+	case isNoSpace(err):
+		c.space.ranOut()
+		return fmt.Errorf("%w: %w", core.ErrNoSpace, err)
+	}
+	c.fail(err, nil)
+	return c.brokenBy()
+}
+
+// guarded runs f. A panic in it, which bbolt has on a damaged page, is an error after which the trees are not touched again.
+func (c *committer) guarded(f func() error) (err error) {
+	panicked := guard(func() error { err = f(); return nil })
+	if panicked == nil {
+		return err
+	}
+	c.wrecked = true
+	c.trees.forsake()
+	return panicked
 }
 
 // take removes what one transaction can hold from the front of what waits.
@@ -150,9 +202,7 @@ func (c *committer) commit(group []*request) {
 	}
 	for pause := 10 * time.Millisecond; len(group) > 0; pause = min(2*pause, time.Second) {
 		var err error
-		if panicked := guard(func() error { group, err = c.transact(group); return nil }); panicked != nil {
-			err, c.wrecked = panicked, true
-		}
+		err = c.guarded(func() (err error) { group, err = c.transact(group); return err })
 		if err == nil {
 			return
 		}
@@ -178,34 +228,39 @@ func (c *committer) commit(group []*request) {
 	}
 }
 
-// transact runs one transaction. It answers what was refused and, without an error, everything; with one, it returns what is still
-// unanswered. A request that fails half-way takes the transaction down: the others are then tried again without it.
+// transact makes one group durable. It answers what was refused and, without an error, everything; with one, it returns what is still
+// unanswered. A request that fails half-way spoils what the others have done: they are then tried again without it.
 func (c *committer) transact(group []*request) ([]*request, error) {
 	for {
-		tx, err := c.file.Begin(true)
-		if err != nil {
-			return group, err
-		}
-		w := newWrite(tx, c.life)
-		kept, whole := c.applyTo(w, group)
-		if !whole {
-			if group = kept; len(group) == 0 {
-				return nil, tx.Rollback()
-			}
-			if err := tx.Rollback(); err != nil {
-				return group, err
-			}
-			continue
-		}
-		if err := c.finish(w); err != nil {
+		kept, whole := group, true
+		err := c.trees.change(func(w *write) bool { kept, whole = c.applyTo(w, group); return whole })
+		switch {
+		case err != nil:
 			return kept, err
+		case !whole && len(kept) > 0:
+			group = kept
+			continue
 		}
 		for _, r := range kept {
 			c.apply(r)
+			if r.settle {
+				c.answer([]*request{r}, c.settleFor(r))
+			}
 		}
 		c.answer(kept, nil)
 		return nil, nil
 	}
+}
+
+// settleFor does what r asks for beyond a checkpoint.
+func (c *committer) settleFor(r *request) error {
+	if r.still == nil {
+		return c.checkpoint()
+	}
+	if err := c.settle(c.trees.complete); err != nil {
+		return err
+	}
+	return r.still()
 }
 
 // applyTo applies group to w, and answers what is refused. It returns what is left of the group; whole is false when one of it failed half-way.
@@ -214,6 +269,10 @@ func (c *committer) applyTo(w *write, group []*request) (kept []*request, whole 
 	for i, r := range group {
 		r.effects = effects{}
 		w.effects = &r.effects
+		if r.settle {
+			kept = append(kept, r)
+			continue
+		}
 		if r.check != nil {
 			if err := r.check(w); err != nil {
 				c.answer(group[i:i+1], err)
@@ -229,32 +288,6 @@ func (c *committer) applyTo(w *write, group []*request) (kept []*request, whole 
 	return kept, true
 }
 
-// finish commits what was written, if anything was.
-func (c *committer) finish(w *write) error {
-	if !w.dirty {
-		return w.tx.Rollback()
-	}
-	if !c.lifeWritten {
-		// Together with the first thing that is filed in this life, so that no two lives ever file under one number.
-		if err := w.put(w.tx.Bucket(bucketMeta), keyLife, encodeNumber(c.life)); err != nil {
-			return errors.Join(err, w.tx.Rollback())
-		}
-	}
-	if c.hooks.beforeCommit != nil {
-		if err := c.hooks.beforeCommit(); err != nil {
-			return errors.Join(err, w.tx.Rollback())
-		}
-	}
-	if err := w.tx.Commit(); err != nil {
-		return err
-	}
-	c.lifeWritten = true
-	if c.hooks.afterCommit != nil {
-		return c.hooks.afterCommit()
-	}
-	return nil
-}
-
 // refuse answers what need not be tried again, and returns the rest.
 func (c *committer) refuse(group []*request) (essential []*request) {
 	for i, r := range group {
@@ -262,7 +295,7 @@ func (c *committer) refuse(group []*request) (essential []*request) {
 			essential = append(essential, r)
 			continue
 		}
-		c.answer(group[i:i+1], fmt.Errorf("%w: the disk of %s is full: free some space", core.ErrNoSpace, c.file.Path()))
+		c.answer(group[i:i+1], fmt.Errorf("%w: the disk of %s is full: free some space", core.ErrNoSpace, c.trees.file.Path()))
 	}
 	return essential
 }
@@ -279,7 +312,7 @@ func (c *committer) answer(group []*request, err error) {
 // fail ends all writing: after a failed fsync nobody knows what the disk holds until the file is opened anew. The cause is told, not wrapped: requests that
 // come later get the same error, and where a damaged page was to blame, they need not be about any damaged record.
 func (c *committer) fail(cause error, group []*request) {
-	err := fmt.Errorf("%w: writing %s failed, nothing is accepted until the daemon is started again: %v", core.ErrUnavailable, c.file.Path(), cause)
+	err := fmt.Errorf("%w: writing %s failed, nothing is accepted until the daemon is started again: %v", core.ErrUnavailable, c.trees.file.Path(), cause)
 	c.mu.Lock()
 	c.broken = err
 	c.mu.Unlock()

@@ -25,7 +25,7 @@ func newPlace(t *testing.T) coretest.Place { return place{filepath.Join(t.TempDi
 
 func (p place) open(t *testing.T, h hooks) *DB {
 	t.Helper()
-	db, err := Open(Config{Path: p.path, DrainTimeout: coretest.DrainDeadline, hooks: h})
+	db, err := Open(Config{Path: p.path, DrainTimeout: coretest.DrainDeadline, hooks: h, checkpoint: 32 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,12 +140,12 @@ func TestAnotherFormatVersionIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(Config{Path: path})
-	wantError(t, err, path, "format version 2", "reads version 1")
+	wantError(t, err, path, "format version 3", "reads versions 1 to 2")
 }
 
 func TestADamagedFileIsRefusedWithAClearError(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
-		"cut off":          func(b []byte) []byte { return b[:len(b)/2] },
+		"cut off":          func(b []byte) []byte { return b[:len(b)/4] },
 		"cut to one page":  func(b []byte) []byte { return b[:4096] },
 		"cut to nothing":   func(b []byte) []byte { return b[:10] },
 		"text":             func([]byte) []byte { return []byte(strings.Repeat("this is no database\n", 4096)) },

@@ -89,7 +89,7 @@ func (s *schedule) next() (int64, error) {
 	s.earliest = 0 // what is committed from here on pokes
 	s.mu.Unlock()
 	var ms int64
-	err := s.db.view(func(tx *bbolt.Tx) error {
+	err := s.db.look(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketDue).Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {
 			at, r := dueOf(k)

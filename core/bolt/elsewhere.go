@@ -33,7 +33,7 @@ func (db *DB) Admit(ctx context.Context, out ...core.Outgoing) (send []core.Outg
 	if err := db.space.admit(); err != nil {
 		return nil, err
 	}
-	err = db.view(func(tx *bbolt.Tx) error {
+	err = db.look(func(tx *bbolt.Tx) error {
 		w := newWrite(tx, db.life)
 		if err := w.admissible(batch); err != nil {
 			return err
@@ -147,12 +147,12 @@ func (w *write) consumeElsewhere(m core.Message) error {
 	}
 	if seq == 0 {
 		if m.Content != nil {
-			_, err = w.addEvent(*m.Content, encodeEvent(*m.Content))
+			_, err = w.addEvent(encodeEvent(*m.Content))
 		}
 		return err
 	}
 	r := ref{seq, m.Subscriber}
-	known, there, err := waitingElsewhere(w.open, r)
+	known, there, err := waitingElsewhere(w.open.Bucket, r)
 	if err != nil || !there || known.attempt != max(1, m.Attempt) {
 		return err
 	}
@@ -176,7 +176,7 @@ func (db *DB) Overtaken(ctx context.Context, m core.Message) (overtaken bool, er
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	err = db.view(func(tx *bbolt.Tx) error {
+	err = db.look(func(tx *bbolt.Tx) error {
 		seq, err := seqOf(tx.Bucket(bucketIDs), m.Event)
 		if err != nil || seq == 0 {
 			return err
@@ -199,7 +199,7 @@ func (w *write) followElsewhere(o prepared) error {
 		if o.record.b == nil {
 			return unknownEvent(o.message.Event)
 		}
-		if seq, err = w.addEvent(*o.message.Content, o.record); err != nil {
+		if seq, err = w.addEvent(o.record, o.message.Content); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,8 @@ const lockTimeout = time.Second
 // compactFrom is the size below which a file is never worth compacting.
 const compactFrom = 64 << 20
 
-// openFile opens the bbolt file at path for writing, making it if there is none, and compacting it if more than half of it is free.
+// openFile opens the bbolt file at path for writing: it makes it if there is none, brings into it what its journal has, and compacts it if more than half of
+// it is free.
 func openFile(path string, maxSize int64) (*bbolt.DB, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := createFile(path); err != nil {
@@ -34,6 +35,9 @@ func openFile(path string, maxSize int64) (*bbolt.DB, error) {
 	file, err := openLocked(path, maxSize)
 	if err != nil {
 		return nil, err
+	}
+	if err := recoverJournal(file, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("bring the journal of %s into it: %w", path, err), file.Close())
 	}
 	compacted, err := compactFile(file, path, maxSize)
 	if err != nil {
@@ -106,9 +110,9 @@ func checkFormat(path string, tx *bbolt.Tx) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if version != formatVersion {
-		return fmt.Errorf("%s has format version %d, this Postrider reads version %d: start the Postrider that wrote it, or use another data_dir",
-			path, version, formatVersion)
+	if version < oldestFormat || version > formatVersion {
+		return fmt.Errorf("%s has format version %d, this Postrider reads versions %d to %d: start the Postrider that wrote it, or use another data_dir",
+			path, version, oldestFormat, formatVersion)
 	}
 	for _, name := range buckets {
 		if tx.Bucket(name) == nil {
@@ -249,9 +253,23 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-// view runs a read transaction; a page that cannot be read is an error.
+// view reads the file once it has everything, in a transaction of its own beside which others write: for what takes long. A page that cannot be read is an error.
 func (db *DB) view(f func(tx *bbolt.Tx) error) error {
-	err := guard(func() error { return db.file.View(f) })
+	if !db.trees.isWritten() {
+		if err := db.committer.do(&request{settle: true}); err != nil && !errors.Is(err, core.ErrClosed) {
+			return db.look(f) // the disk is full, or failed
+		}
+	}
+	return readable(func() error { return db.file.View(f) })
+}
+
+// look reads what is there now, and keeps others from writing meanwhile: for what is short. A page that cannot be read is an error.
+func (db *DB) look(f func(tx *bbolt.Tx) error) error {
+	return readable(func() error { return db.trees.look(f) })
+}
+
+func readable(read func() error) error {
+	err := guard(read)
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return core.ErrClosed
 	}

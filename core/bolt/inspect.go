@@ -12,15 +12,15 @@ import (
 // ErrInUse says that the file is a running daemon's.
 var ErrInUse = errors.New("a daemon uses the database")
 
-// Inspection looks at a file that no daemon uses. It writes nothing, and no daemon can start on the file until it is closed.
+// Inspection looks at a file that no daemon uses. It changes nothing, and no daemon can start on the file until it is closed.
 type Inspection struct {
 	path string
 	file *bbolt.DB
 	used int64 // pages
 }
 
-// Inspect opens the file at path after visiting every page of it. Its errors say what to do: a daemon uses the file, it is damaged or not
-// Postrider's, or of another format version.
+// Inspect opens the file at path after visiting every page of it. Where its daemon was killed, it first brings into it what its journal has, as the next
+// start would. Its errors say what to do: a daemon uses the file, it is damaged or not Postrider's, or of another format version.
 func Inspect(path string) (*Inspection, error) {
 	file, used, err := openSound(path)
 	if busy := (*inUse)(nil); errors.As(err, &busy) {
@@ -30,10 +30,37 @@ func Inspect(path string) (*Inspection, error) {
 		return nil, err
 	}
 	i := &Inspection{path, file, used}
-	if err := i.view(func(tx *bbolt.Tx) error { return checkFormat(path, tx) }); err != nil {
-		return nil, errors.Join(err, i.Close())
+	var journal uint64
+	err = i.view(func(tx *bbolt.Tx) error {
+		if err := checkFormat(path, tx); err != nil {
+			return err
+		}
+		var err error
+		journal, err = journalNameOf(tx)
+		return err
+	})
+	if err != nil || journal != noJournal {
+		err = errors.Join(err, i.Close())
 	}
-	return i, nil
+	switch {
+	case err != nil:
+		return nil, err
+	case journal == noJournal:
+		return i, nil
+	}
+	if err := settleFile(path); err != nil {
+		return nil, fmt.Errorf("bring the journal of %s into it: %w", path, err)
+	}
+	return Inspect(path)
+}
+
+// settleFile brings into the file at path what its journal has.
+func settleFile(path string) error {
+	file, err := openLocked(path, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(recoverJournal(file, path), file.Close())
 }
 
 func (i *Inspection) view(f func(tx *bbolt.Tx) error) error {

@@ -27,7 +27,7 @@ func runChild() bool {
 	if path == "" {
 		return false
 	}
-	db, err := Open(Config{Path: path})
+	db, err := Open(Config{Path: path, checkpoint: 64 << 10}) // often, so that it dies in many of them, too
 	if err != nil {
 		fmt.Println("e", err)
 		return true

@@ -9,10 +9,10 @@ import (
 	"github.com/postrider/postrider/core"
 )
 
-// The file format, version 1. Numbers in keys are big-endian, so that they sort; values are records as codec.go has them.
+// The file format, version 2. Numbers in keys are big-endian, so that they sort; values are records as codec.go has them.
 //
 //	bucket       key                                value
-//	meta         "format", "life"                   the format's version; how many times the file was opened
+//	meta         "format", "life", "journal"        the format's version; how many times the file was opened; the name of its journal, 0 for none
 //	events       seq(8)                             accepted, id, name, arguments: written once, never changed
 //	ids          event id                           seq
 //	states       seq(8)                             an event's recorded state, where it is not "dispatched"
@@ -66,12 +66,16 @@ var (
 		bucketDeliveries, bucketDead, bucketDeadTime, bucketSubscribers,
 	}
 
-	keyFormat = []byte("format")
-	keyLife   = []byte("life")
+	keyFormat  = []byte("format")
+	keyLife    = []byte("life")
+	keyJournal = []byte("journal")
 )
 
-// formatVersion is the version that this package writes, and the only one it reads.
-const formatVersion = 1
+// formatVersion is the version that this package writes. It reads those from oldestFormat on; version 1 had no journal.
+const (
+	formatVersion = 2
+	oldestFormat  = 1
+)
 
 // sequentialFill is how full pages get whose keys only ever grow.
 const sequentialFill = 0.95

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,9 @@ type Config struct {
 	MaxSize      int64         // bytes that the file may grow to; 0: whatever the disk has
 	Retention    time.Duration // how long events are kept; 0: 72 h; never less than 24 h, for as long as ids must be remembered
 
-	hooks     hooks
-	freeSpace func(path string) (int64, error)
+	hooks      hooks
+	checkpoint int64 // how long the journal gets before the file is written, in bytes; 0: checkpointSize
+	freeSpace  func(path string) (int64, error)
 }
 
 const defaultDrain = 20 * time.Second
@@ -37,8 +39,10 @@ type DB struct {
 	clock       clock
 	life        uint64 // how many times the file was opened: tells what was filed since
 	space       *space
+	trees       *trees
 	committer   *committer
 	lanes       map[core.QueueName]*lanes
+	recent      recent
 	consuming   map[core.QueueName]*sync.Mutex
 	schedule    *schedule
 	subscribers *subscribers
@@ -101,7 +105,8 @@ func start(c Config, file *bbolt.DB) (*DB, error) {
 	}
 	db.space = &space{path: c.Path, reserve: c.Reserve, maxSize: c.MaxSize, file: file, free: c.freeSpace, start: time.Now()}
 	db.space.page = int64(file.Info().PageSize)
-	db.committer = newCommitter(file, db.space, db.life, c.hooks, db.applied)
+	db.trees = &trees{file: file, life: db.life, hooks: c.hooks, long: cmp.Or(c.checkpoint, checkpointSize)}
+	db.committer = newCommitter(db.trees, db.space, db.applied)
 	ctx, stop := context.WithCancel(context.Background())
 	db.stop = stop
 	db.tasks.Go(func() { db.schedule.run(ctx) })
@@ -116,51 +121,53 @@ func start(c Config, file *bbolt.DB) (*DB, error) {
 
 // restore reads into memory what is kept there.
 func (db *DB) restore() error {
-	return db.view(func(tx *bbolt.Tx) error {
-		db.life = 1
-		if value := tx.Bucket(bucketMeta).Get(keyLife); value != nil {
-			life, err := decodeNumber(bucketMeta, keyLife, value)
-			if err != nil {
-				return err
-			}
-			db.life = life + 1
-		}
-		var err error
-		if db.subscribers, err = loadSubscribers(tx); err != nil {
+	return readable(func() error { return db.file.View(db.restoreFrom) })
+}
+
+func (db *DB) restoreFrom(tx *bbolt.Tx) error {
+	db.life = 1
+	if value := tx.Bucket(bucketMeta).Get(keyLife); value != nil {
+		life, err := decodeNumber(bucketMeta, keyLife, value)
+		if err != nil {
 			return err
 		}
-		// The index is counted, lane by lane, and nothing of it kept.
-		var lane []byte
-		n := 0
-		c := tx.Bucket(bucketReady).Cursor()
-		for k, _ := c.First(); ; k, _ = c.Next() {
-			if k != nil && len(k) < 2+refLength {
-				return damaged(bucketReady, k, "the key is cut off")
-			}
-			if n > 0 && (k == nil || !bytes.Equal(lane, k[:len(k)-refLength])) {
-				q := core.DeliveryQueue
-				if lane[0] == queueByte(core.EventQueue) {
-					q = core.EventQueue
-				}
-				db.lanes[q].found(string(lane[1:len(lane)-1]), n)
-				n = 0
-			}
-			if k == nil {
-				break
-			}
-			lane = k[:len(k)-refLength]
-			n++
+		db.life = life + 1
+	}
+	var err error
+	if db.subscribers, err = loadSubscribers(tx); err != nil {
+		return err
+	}
+	// The index is counted, lane by lane, and nothing of it kept.
+	var lane []byte
+	n := 0
+	c := tx.Bucket(bucketReady).Cursor()
+	for k, _ := c.First(); ; k, _ = c.Next() {
+		if k != nil && len(k) < 2+refLength {
+			return damaged(bucketReady, k, "the key is cut off")
 		}
-		due := tx.Bucket(bucketDue).Cursor()
-		for k, _ := due.First(); k != nil; k, _ = due.Next() {
-			if len(k) != 8+refLength {
-				return damaged(bucketDue, k, "the key is cut off")
+		if n > 0 && (k == nil || !bytes.Equal(lane, k[:len(k)-refLength])) {
+			q := core.DeliveryQueue
+			if lane[0] == queueByte(core.EventQueue) {
+				q = core.EventQueue
 			}
-			_, r := dueOf(k)
-			db.schedule.count[r.queue()]++
+			db.lanes[q].found(string(lane[1:len(lane)-1]), n)
+			n = 0
 		}
-		return nil
-	})
+		if k == nil {
+			break
+		}
+		lane = k[:len(k)-refLength]
+		n++
+	}
+	due := tx.Bucket(bucketDue).Cursor()
+	for k, _ := due.First(); k != nil; k, _ = due.Next() {
+		if len(k) != 8+refLength {
+			return damaged(bucketDue, k, "the key is cut off")
+		}
+		_, r := dueOf(k)
+		db.schedule.count[r.queue()]++
+	}
+	return nil
 }
 
 // Failed gives one error when nothing can be written any more: the daemon must end. Starting it again finds everything that was
@@ -178,7 +185,7 @@ func (db *DB) Close() error {
 		if db.committer.wrecked {
 			return // closing would wait for ever; the process has to end anyway
 		}
-		db.closeErr = db.file.Close()
+		db.closeErr = db.trees.close()
 	})
 	return db.closeErr
 }

@@ -3,7 +3,6 @@ package bolt
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +57,7 @@ func (db *DB) prepare(out []core.Outgoing) (batch []prepared, size int, err erro
 			attempt: max(1, m.Attempt), first: max(1, m.First), since: m.Since, due: db.clock.due(o.Due), lane: m.Lane,
 		}}
 		if m.Content != nil {
-			p.record = encodeEvent(*m.Content)
+			p.record, p.message.Content = encodeEvent(*m.Content)
 		}
 		size += len(p.record.b) + 128
 		batch[i] = p
@@ -97,6 +96,9 @@ func (db *DB) Depths(context.Context) ([]core.Depth, error) {
 // applied brings a durable request into memory. Only the committer calls it, in the order of the commits.
 func (db *DB) applied(r *request) {
 	fx := &r.effects
+	if len(fx.filed) > 0 || len(fx.replaced) > 0 {
+		db.recent.applied(fx) // before a lane offers them
+	}
 	if fx.own != nil || len(fx.ready) > 0 || len(fx.dropped) > 0 {
 		for _, l := range db.lanes {
 			l.applied(fx)
@@ -115,7 +117,7 @@ func (db *DB) readLane(q core.QueueName) func(lane string, after ref, n int) ([]
 	return func(lane string, after ref, n int) (found []ref, err error) {
 		prefix := lanePrefix(q, lane)
 		from := after.append(slices.Clone(prefix))
-		err = db.view(func(tx *bbolt.Tx) error {
+		err = db.look(func(tx *bbolt.Tx) error {
 			c := tx.Bucket(bucketReady).Cursor()
 			k, _ := c.Seek(from)
 			if bytes.Equal(k, from) {
@@ -131,39 +133,47 @@ func (db *DB) readLane(q core.QueueName) func(lane string, after ref, n int) ([]
 	}
 }
 
-// load reads the message that c claimed. ok is false if it is no longer there.
+// load finds the message that c claimed. ok is false if it is no longer there.
 func (db *DB) load(c *claim) (m core.Message, ok bool, err error) {
-	err = db.view(func(tx *bbolt.Tx) error {
-		key := c.ref.key()
+	f, ok := db.recent.take(c.ref)
+	if !ok {
+		if f, ok, err = db.read(c.ref); !ok || err != nil {
+			return m, false, err
+		}
+	}
+	if f.waiting.due != 0 || f.waiting.lane != c.lane.name {
+		return m, false, nil
+	}
+	w, event := f.waiting, f.event
+	fresh := w.life == db.life && c.failed != w.attempt
+	m = core.Message{
+		Event: event.ID, Subscriber: c.ref.sub, Attempt: w.attempt, First: w.first, Since: w.since, Lane: w.lane,
+		Fresh: fresh, Redelivered: !fresh,
+	}
+	if c.ref.sub == 0 {
+		m.Content = &event
+	}
+	c.event, c.attempt = event.ID, w.attempt
+	return m, true, nil
+}
+
+// read reads the message of r from the file. ok is false if there is none.
+func (db *DB) read(r ref) (f filed, ok bool, err error) {
+	err = db.look(func(tx *bbolt.Tx) error {
+		key := r.key()
 		value := tx.Bucket(bucketOpen).Get(key)
 		if value == nil {
 			return nil
 		}
 		w, err := decodeWaiting(key, value)
-		if err != nil || w.due != 0 || w.lane != c.lane.name {
-			return err
-		}
-		eventKey := seqKey(c.ref.seq)
-		record := tx.Bucket(bucketEvents).Get(eventKey)
-		if record == nil {
-			return fmt.Errorf("event number %d is missing: %w", c.ref.seq, errDamaged)
-		}
-		event, err := decodeEvent(eventKey, record)
 		if err != nil {
 			return err
 		}
-		fresh := w.life == db.life && c.failed != w.attempt
-		m = core.Message{
-			Event: event.ID, Subscriber: c.ref.sub, Attempt: w.attempt, First: w.first, Since: w.since, Lane: w.lane,
-			Fresh: fresh, Redelivered: !fresh,
-		}
-		if c.ref.sub == 0 {
-			m.Content = &event
-		}
-		c.event, c.attempt, ok = event.ID, w.attempt, true
-		return nil
+		event, err := eventOf(tx, r.seq)
+		f, ok = filed{r, w, event}, true
+		return err
 	})
-	return m, ok, err
+	return f, ok, err
 }
 
 // clock tells wall-clock time that never jumps: it is read once, and runs on monotonically.

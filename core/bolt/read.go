@@ -21,7 +21,7 @@ func (db *DB) Event(ctx context.Context, id core.EventID) (record core.EventReco
 	if err := ctx.Err(); err != nil {
 		return record, err
 	}
-	err = db.view(func(tx *bbolt.Tx) error {
+	err = db.look(func(tx *bbolt.Tx) error {
 		seq, err := knownSeq(tx, id)
 		if err != nil {
 			return err
@@ -67,7 +67,7 @@ func (db *DB) Attempt(ctx context.Context, event core.EventID, subscriber core.S
 	if err := ctx.Err(); err != nil {
 		return a, err
 	}
-	err = db.view(func(tx *bbolt.Tx) error {
+	err = db.look(func(tx *bbolt.Tx) error {
 		seq, err := knownSeq(tx, event)
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func (db *DB) Delivery(ctx context.Context, id core.DeliveryID) (d core.Delivery
 	if err := ctx.Err(); err != nil {
 		return d, err
 	}
-	err = db.view(func(tx *bbolt.Tx) error {
+	err = db.look(func(tx *bbolt.Tx) error {
 		r, _, ok, err := findDelivery(tx, id)
 		if err != nil {
 			return err
@@ -185,7 +185,11 @@ func (l *leftOut) log(log hclog.Logger) {
 func (db *DB) Deliveries(ctx context.Context, f core.DeliveryFilter) (page []core.Delivery, next string, err error) {
 	leftOut := leftOut{list: "deliveries"}
 	defer leftOut.log(db.log)
-	err = db.view(func(tx *bbolt.Tx) error {
+	read := db.view
+	if f.Event != "" { // the dispatcher asks for these, event by event
+		read = db.look
+	}
+	err = read(func(tx *bbolt.Tx) error {
 		before, only, err := startOf(tx, f)
 		if err != nil || f.Event != "" && only == 0 {
 			return err
@@ -305,7 +309,7 @@ func (db *DB) DeadLetter(ctx context.Context, id string) (l core.DeadLetter, err
 	if err := ctx.Err(); err != nil {
 		return l, err
 	}
-	err = db.view(func(tx *bbolt.Tx) error {
+	err = db.look(func(tx *bbolt.Tx) error {
 		key := []byte(id)
 		value := tx.Bucket(bucketDead).Get(key)
 		if value == nil {

@@ -99,7 +99,7 @@ func isNoSpace(err error) bool {
 		return true
 	}
 	var path *fs.PathError
-	if !errors.As(err, &path) || path.Op != "write" {
+	if !errors.As(err, &path) || path.Op != "write" && path.Op != "open" {
 		return false
 	}
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)

@@ -2,9 +2,12 @@ package bolt
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -59,9 +62,9 @@ func TestAFileAtItsMaxSizeAcceptsNothingMoreAndHandsOverWhatItHas(t *testing.T) 
 	}
 }
 
-// swap makes every write to the file of db go to another device, and returns what takes that back. It is the fault that bbolt has no
-// hook for: /dev/full refuses writes, /dev/null takes them and refuses fsync.
-func swap(t *testing.T, db *DB, device string) (undo func()) {
+// swap makes every write to path, which this process has open once, go to another device, and returns what takes that back. It is the fault that bbolt has no
+// hook for: /dev/null takes them and refuses fsync.
+func swap(t *testing.T, path, device string) (undo func()) {
 	t.Helper()
 	var fd int
 	links, err := os.ReadDir("/proc/self/fd")
@@ -69,7 +72,7 @@ func swap(t *testing.T, db *DB, device string) (undo func()) {
 		t.Skip("no /proc/self/fd here")
 	}
 	for _, link := range links {
-		if target, err := os.Readlink("/proc/self/fd/" + link.Name()); err == nil && target == db.config.Path {
+		if target, err := os.Readlink("/proc/self/fd/" + link.Name()); err == nil && target == path {
 			for _, digit := range link.Name() {
 				fd = fd*10 + int(digit-'0')
 			}
@@ -97,9 +100,16 @@ func swap(t *testing.T, db *DB, device string) (undo func()) {
 }
 
 func TestADiskThatFillsUpLosesNothing(t *testing.T) {
-	db := opened(t, Config{Path: filepath.Join(t.TempDir(), "postrider.db")})
+	var isFull atomic.Bool
+	noSpace := func() error {
+		if isFull.Load() {
+			return &fs.PathError{Op: "write", Path: "postrider.db", Err: syscall.ENOSPC}
+		}
+		return nil
+	}
+	db := opened(t, Config{Path: filepath.Join(t.TempDir(), "postrider.db"), checkpoint: 64 << 10, hooks: hooks{beforeCheckpoint: noSpace}})
 	maker := newEventMaker()
-	const n = 1500 // so that the file, which grows in powers of two, has room for what follows: the fault hides its size
+	n := 1500
 	publishAll(t, db, maker, n)
 	goOn, full := make(chan struct{}), make(chan struct{})
 	handled := make(chan core.EventID, n)
@@ -119,8 +129,17 @@ func TestADiskThatFillsUpLosesNothing(t *testing.T) {
 		})
 	}()
 	<-full
-	undo := swap(t, db, "/dev/full")
-	err := db.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(maker.event("order.created"))})
+	isFull.Store(true)
+	// What is new goes into the journal until that is as long as it may get.
+	var err error
+	for accepted := 0; err == nil && accepted < 2*patience; accepted++ {
+		e := maker.event("order.created")
+		e.Arguments = json.RawMessage(`{"text":"` + strings.Repeat("x", 64<<10) + `"}`)
+		db.space.measure() // which takes this disk for one with room
+		if err = db.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)}); err == nil {
+			n++
+		}
+	}
 	if !errors.Is(err, core.ErrNoSpace) {
 		t.Errorf("publish to a full disk: got %v, want ErrNoSpace", err)
 	}
@@ -130,7 +149,7 @@ func TestADiskThatFillsUpLosesNothing(t *testing.T) {
 	if _, err := db.Attempt(t.Context(), first, 1, 1); !errors.Is(err, core.ErrNotFound) {
 		t.Errorf("attempt on a full disk: got %v, want ErrNotFound", err)
 	}
-	undo()
+	isFull.Store(false)
 	seen := map[core.EventID]bool{first: true}
 	for len(seen) < n {
 		select {
@@ -152,12 +171,40 @@ func TestADiskThatFillsUpLosesNothing(t *testing.T) {
 	wantSound(t, db)
 }
 
+// What the journal has no room for is as if it had not been asked for: what was written before it, and what comes after, is there.
+func TestAJournalThatFindsNoSpaceLosesNothing(t *testing.T) {
+	var isFull atomic.Bool
+	noSpace := func() error {
+		if isFull.Load() {
+			return &fs.PathError{Op: "write", Path: "postrider.db.journal", Err: syscall.ENOSPC}
+		}
+		return nil
+	}
+	db := opened(t, Config{Path: filepath.Join(t.TempDir(), "postrider.db"), hooks: hooks{beforeCommit: noSpace}})
+	maker := newEventMaker()
+	publishAll(t, db, maker, 1500)
+	isFull.Store(true)
+	refused := maker.event("order.created")
+	err := db.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(refused)})
+	if !errors.Is(err, core.ErrNoSpace) {
+		t.Errorf("publish to a full disk: got %v, want ErrNoSpace", err)
+	}
+	if _, err := db.Event(t.Context(), refused.ID); !errors.Is(err, core.ErrNotFound) {
+		t.Errorf("the event that was refused: got %v, want ErrNotFound", err)
+	}
+	isFull.Store(false)
+	db.space.measure()
+	publishAll(t, db, maker, 5)
+	consumeAll(t, db, 1505, nil)
+	wantSound(t, db)
+}
+
 func TestAFailedFsyncEndsTheDB(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postrider.db")
 	db := opened(t, Config{Path: path})
 	maker := newEventMaker()
 	publishAll(t, db, maker, 1500)
-	undo := swap(t, db, "/dev/null")
+	undo := swap(t, journalPath(path), "/dev/null")
 	e := maker.event("order.created")
 	message := core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)}
 	if err := db.Publish(t.Context(), message); !errors.Is(err, core.ErrUnavailable) {

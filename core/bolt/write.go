@@ -10,18 +10,25 @@ import (
 	"github.com/postrider/postrider/core"
 )
 
-// write is one transaction of the committer.
+// write is the transaction that is open, into which the committer writes group after group.
 type write struct {
 	tx      *bbolt.Tx
 	life    uint64
-	dirty   bool
+	changes changes  // of the group that is being applied
 	effects *effects // of the request that is being applied
 
-	// The event that was looked up last: what is logged of a message is about its own event nearly always.
+	// The event that was looked up last, or added: what is asked next is about the same one nearly always.
 	knownID  core.EventID
-	knownSeq uint64
+	knownSeq uint64      // 0: it is not there
+	added    *core.Event // as it was stored, until something of it is filed; nil: it was looked up
 
-	events, ids, states, payloads, open, ready, due, attempts, deliveries, dead, deadTime, subscribers *bbolt.Bucket
+	events, ids, states, payloads, open, ready, due, attempts, deliveries, dead, deadTime, subscribers tree
+}
+
+// tree is a bucket, and its number in the journal.
+type tree struct {
+	*bbolt.Bucket
+	number byte
 }
 
 // effects are what memory must learn of a request once it is durable.
@@ -30,6 +37,8 @@ type effects struct {
 	returned    bool   // its place is taken by another message of the same delivery, in the same lane
 	dropped     []entry
 	ready       []entry
+	replaced    []ref                  // whose messages are others now, or none
+	filed       []filed                // of what is ready
 	scheduled   map[core.QueueName]int // added to what is due later, or taken from it
 	earliest    int64                  // the earliest due time that was added, in milliseconds; 0: none
 	subscribers []subscriberChange
@@ -43,33 +52,36 @@ type entry struct {
 
 func newWrite(tx *bbolt.Tx, life uint64) *write {
 	w := &write{tx: tx, life: life}
-	sequential := func(name []byte) *bbolt.Bucket {
-		b := tx.Bucket(name)
-		b.FillPercent = sequentialFill
-		return b
+	open := func(name []byte) tree { return tree{tx.Bucket(name), byte(numberOf(name))} }
+	sequential := func(name []byte) tree {
+		t := open(name)
+		t.FillPercent = sequentialFill
+		return t
 	}
 	w.events, w.ids, w.states = sequential(bucketEvents), sequential(bucketIDs), sequential(bucketStates)
 	w.payloads, w.open, w.attempts = sequential(bucketPayloads), sequential(bucketOpen), sequential(bucketAttempts)
-	w.ready, w.due, w.deliveries = tx.Bucket(bucketReady), tx.Bucket(bucketDue), tx.Bucket(bucketDeliveries)
-	w.dead, w.deadTime, w.subscribers = tx.Bucket(bucketDead), tx.Bucket(bucketDeadTime), tx.Bucket(bucketSubscribers)
+	w.ready, w.due, w.deliveries = open(bucketReady), open(bucketDue), open(bucketDeliveries)
+	w.dead, w.deadTime, w.subscribers = open(bucketDead), open(bucketDeadTime), open(bucketSubscribers)
+	w.changes.reset()
 	return w
 }
 
 // put writes a record.
-func (w *write) put(b *bbolt.Bucket, key []byte, e encoder) error {
-	w.dirty = true
-	return b.Put(key, seal(key, e))
+func (w *write) put(t tree, key []byte, e encoder) error {
+	return w.set(t, key, seal(key, e))
 }
 
 // index writes a key that has no value.
-func (w *write) index(b *bbolt.Bucket, key []byte) error {
-	w.dirty = true
-	return b.Put(key, nil)
+func (w *write) index(t tree, key []byte) error { return w.set(t, key, nil) }
+
+func (w *write) set(t tree, key, value []byte) error {
+	w.changes.put(t.number, key, value)
+	return t.Put(key, value)
 }
 
-func (w *write) remove(b *bbolt.Bucket, key []byte) error {
-	w.dirty = true
-	return b.Delete(key)
+func (w *write) remove(t tree, key []byte) error {
+	w.changes.remove(t.number, key)
+	return t.Delete(key)
 }
 
 // seqOf returns the sequence number of an event; 0: it is not known.
@@ -87,15 +99,15 @@ func (w *write) seqOf(id core.EventID) (uint64, error) {
 	if w.knownID == id {
 		return w.knownSeq, nil
 	}
-	seq, err := seqOf(w.ids, id)
-	if seq != 0 {
-		w.knownID, w.knownSeq = id, seq
+	seq, err := seqOf(w.ids.Bucket, id)
+	if err == nil {
+		w.knownID, w.knownSeq, w.added = id, seq, nil
 	}
 	return seq, err
 }
 
 // addEvent writes the record of an event that is not known.
-func (w *write) addEvent(e core.Event, record encoder) (uint64, error) {
+func (w *write) addEvent(record encoder, e *core.Event) (uint64, error) {
 	seq, err := w.events.NextSequence()
 	if err != nil {
 		return 0, err
@@ -103,7 +115,7 @@ func (w *write) addEvent(e core.Event, record encoder) (uint64, error) {
 	if err := w.put(w.events, seqKey(seq), record); err != nil {
 		return 0, err
 	}
-	w.knownID, w.knownSeq = e.ID, seq
+	w.knownID, w.knownSeq, w.added = e.ID, seq, e
 	return seq, w.put(w.ids, []byte(e.ID), encodeNumber(seq))
 }
 
@@ -113,7 +125,7 @@ func (w *write) ensureEvent(e core.Event) (uint64, error) {
 	if err != nil || seq != 0 {
 		return seq, err
 	}
-	return w.addEvent(e, encodeEvent(e))
+	return w.addEvent(encodeEvent(e))
 }
 
 // sameEvent reports whether the known event of sequence number seq has the content of e.
@@ -138,11 +150,12 @@ func compacted(arguments json.RawMessage) []byte {
 	return b.Bytes()
 }
 
-// file puts the message of r where it belongs. A delivery has one message: one of the same or a later attempt that is there
+// file puts the message of r, which is about event, where it belongs. A delivery has one message: one of the same or a later attempt that is there
 // already stays, an earlier one is replaced.
-func (w *write) file(r ref, m waiting) error {
+func (w *write) file(event core.EventID, r ref, m waiting) error {
 	key := r.key()
 	inPlace := false
+	added := w.takeAdded(r)
 	if old := w.open.Get(key); old != nil {
 		known, err := decodeWaiting(key, old)
 		if err != nil {
@@ -154,6 +167,7 @@ func (w *write) file(r ref, m waiting) error {
 		if err := w.unindex(r, known); err != nil {
 			return err
 		}
+		w.effects.replaced = append(w.effects.replaced, r)
 		switch {
 		case known.life == elsewhere: // nothing in memory is of it
 		case known.due != 0:
@@ -172,6 +186,11 @@ func (w *write) file(r ref, m waiting) error {
 		if !inPlace {
 			w.effects.ready = append(w.effects.ready, entry{m.lane, r})
 		}
+		if r.sub != 0 {
+			w.effects.filed = append(w.effects.filed, filed{r, m, core.Event{ID: event}})
+		} else if added != nil {
+			w.effects.filed = append(w.effects.filed, filed{r, m, *added})
+		}
 		return w.index(w.ready, r.readyKey(m.lane))
 	}
 	w.scheduled(r, 1)
@@ -179,6 +198,15 @@ func (w *write) file(r ref, m waiting) error {
 		w.effects.earliest = m.due
 	}
 	return w.index(w.due, r.dueKey(m.due))
+}
+
+// takeAdded returns the event of r where it was added for it.
+func (w *write) takeAdded(r ref) *core.Event {
+	added := w.added
+	if w.added = nil; w.knownSeq != r.seq {
+		return nil
+	}
+	return added
 }
 
 func (w *write) unindex(r ref, m waiting) error {
@@ -202,7 +230,7 @@ func (w *write) scheduled(r ref, n int) {
 func (w *write) consume(c *claim) error {
 	w.effects.own = c
 	key := c.ref.key()
-	w.knownID, w.knownSeq = c.event, c.ref.seq
+	w.knownID, w.knownSeq, w.added = c.event, c.ref.seq, nil
 	value := w.open.Get(key)
 	if value == nil {
 		return nil
@@ -278,7 +306,7 @@ func (w *write) follow(o prepared) error {
 		if o.record.b == nil {
 			return unknownEvent(o.message.Event)
 		}
-		if seq, err = w.addEvent(*o.message.Content, o.record); err != nil {
+		if seq, err = w.addEvent(o.record, o.message.Content); err != nil {
 			return err
 		}
 	}
@@ -286,7 +314,7 @@ func (w *write) follow(o prepared) error {
 	if err := w.indexDelivery(o.message.Event, r); err != nil {
 		return err
 	}
-	return w.file(r, o.waiting)
+	return w.file(o.message.Event, r, o.waiting)
 }
 
 // admissible refuses what outgoing could not write, before anything of a request is written.
@@ -309,7 +337,7 @@ func (w *write) admissible(batch []prepared) error {
 				return conflict(content.ID)
 			}
 		case seq != 0:
-			same, err := sameEvent(w.events, seq, *content)
+			same, err := sameEvent(w.events.Bucket, seq, *content)
 			if err != nil {
 				return err
 			}
