@@ -68,8 +68,8 @@ func readTrigger(m triggerMessage) (eventjson.Envelope, error) {
 	if version, ok := cloudAttribute(m.headers, "specversion"); ok {
 		return readBinaryCloudEvent(m.headers, version, body)
 	}
-	if fault := eventjson.Fault(body); fault != "" {
-		return eventjson.Envelope{}, core.Invalidf("body", "the body is %s", fault)
+	if err := eventjson.Check(body); err != nil {
+		return eventjson.Envelope{}, core.Invalidf("body", "the body is %s", err)
 	}
 	body = body[eventjson.SkipSpace(body, 0):]
 	switch {
@@ -119,8 +119,8 @@ func isInteger(value []byte) bool {
 
 // readArguments reads the text of named arguments. PHP writes an array without elements as [], whichever kind it is meant to be.
 func readArguments(field string, text []byte) (json.RawMessage, error) {
-	if fault := eventjson.Fault(text); fault != "" {
-		return nil, core.Invalidf(field, "the arguments are %s", fault)
+	if err := eventjson.Check(text); err != nil {
+		return nil, core.Invalidf(field, "the arguments are %s", err)
 	}
 	text = bytes.TrimSpace(text)
 	switch {
