@@ -14,9 +14,9 @@ const maxPublishErrors = 20
 
 // batch collects the events of an array, or what is wrong with them. It wants no more once nothing more could change its answer.
 type batch struct {
-	events   []core.Event    // as they are answered
-	out      []core.Outgoing // each id once
-	known    map[core.EventID]core.Event
+	events   []core.Event         // as they are answered
+	out      []core.Outgoing      // each id once
+	known    map[core.EventID]int // which of the events it is
 	errors   []FieldError
 	conflict *Problem // between two of its events; it outweighs the errors
 }
@@ -24,12 +24,11 @@ type batch struct {
 // add takes an event, and returns whether the batch wants another.
 func (b *batch) add(event core.Event) (more bool) {
 	event.Arguments = bytes.Clone(event.Arguments) // or one waiting event would keep the memory of its whole batch
-	earlier, repeated := b.known[event.ID]
-	switch {
-	case !repeated:
-		b.known[event.ID] = event
+	index, repeated := b.known[event.ID]
+	if !repeated {
+		b.known[event.ID] = len(b.events)
 		b.out = append(b.out, outgoing(event))
-	case earlier.Name != event.Name || !bytes.Equal(earlier.Arguments, event.Arguments):
+	} else if earlier := b.events[index]; earlier.Name != event.Name || !bytes.Equal(earlier.Arguments, event.Arguments) {
 		b.conflict = problemf(http.StatusConflict, "event [%d] has the id %q of an earlier event of this batch, with other content: "+
 			"nothing was accepted; give it an id of its own", len(b.events), event.ID)
 		return false

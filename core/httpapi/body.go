@@ -51,7 +51,7 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		w.Header().Set("Connection", "close") // rather than read what is not wanted
 		return nil, a.tooLarge()
 	}
-	body, err := readAll(http.MaxBytesReader(w, r.Body, a.BodyLimit), r.ContentLength)
+	body, err := a.readAll(w, r)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, a.tooLarge()
 	}
@@ -71,14 +71,14 @@ func (a *api) tooLarge() error {
 		"the body is larger than %d bytes: send less, or raise limits.body in the daemon's configuration", a.BodyLimit)
 }
 
-// readAll is io.ReadAll with one allocation where the length is known.
-func readAll(body io.Reader, length int64) ([]byte, error) {
-	if length < 0 {
-		return io.ReadAll(body)
+// readAll reads what fits the limit. A length that is known has been compared with it already, and takes one allocation.
+func (a *api) readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, a.BodyLimit))
 	}
-	buffer := make([]byte, length)
-	n, err := io.ReadFull(body, buffer)
-	return buffer[:n], err
+	body := make([]byte, r.ContentLength)
+	n, err := io.ReadFull(r.Body, body)
+	return body[:n], err
 }
 
 func checkContentType(header string) error {
