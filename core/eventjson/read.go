@@ -171,11 +171,12 @@ func (m *eventMembers) checkCloudEvent() error {
 
 // stringOf reads a member that must be a string; nil is "".
 func stringOf(member string, value []byte) (string, error) {
-	switch {
-	case value == nil:
+	if value == nil {
 		return "", nil
-	case value[0] != '"':
+	}
+	text, ok := Text(value)
+	if !ok {
 		return "", core.Invalidf(member, "the event's %s is not a string", member)
 	}
-	return string(unescape(value)), nil
+	return text, nil
 }

@@ -101,10 +101,12 @@ func readPair(array []byte) (eventjson.Envelope, error) {
 	}
 	var texts [3]string
 	for i, element := range elements {
-		if err := json.Unmarshal(element, &texts[i]); err != nil && !(i == 2 && isInteger(element)) {
+		text, ok := eventjson.Text(element)
+		if !ok && string(element) != "null" && !(i == 2 && isInteger(element)) {
 			return eventjson.Envelope{Name: texts[0]}, core.Invalidf("["+strconv.Itoa(i)+"]", "element %d of the array is not a string: it is %s", i,
 				[3]string{"the webhook's name", `its arguments as a string of JSON, as "{\"id\":1}"`, "the store's id"}[i])
 		}
+		texts[i] = text
 	}
 	given := eventjson.Envelope{Name: texts[0], NameMember: "[0]"}
 	arguments, err := readArguments("[1]", []byte(texts[1]))
