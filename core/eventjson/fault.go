@@ -7,11 +7,29 @@ import (
 	"unicode/utf8"
 )
 
-// Fault says what keeps text from being a JSON text of RFC 8259, and where, as the end of a sentence "the body is …"; "": nothing does.
-func Fault(text []byte) string {
-	if json.Valid(text) && utf8.Valid(text) {
-		return ""
+// Malformed is the error of text that is not a JSON text of RFC 8259 in UTF-8. It says what is wrong and where, as the end of a sentence "the body is …".
+type Malformed string
+
+// Error returns the end of that sentence.
+func (m Malformed) Error() string { return string(m) }
+
+// Check returns nil for JSON, else a [Malformed].
+func Check(text []byte) error {
+	w := newWalk(text)
+	w.value()
+	return w.fault()
+}
+
+// fault returns nil if the walk has come to the end of JSON, else a [Malformed]: only then it looks for the place.
+func (w *walk) fault() error {
+	if w.complete() && utf8.Valid(w.text) {
+		return nil
 	}
+	return Malformed(faultIn(w.text))
+}
+
+// faultIn says what is wrong with text that is no JSON.
+func faultIn(text []byte) string {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return "empty: send JSON"
 	}

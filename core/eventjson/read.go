@@ -17,17 +17,54 @@ type Envelope struct {
 // NoArguments stands for arguments that are left out. It is never to be written to.
 var NoArguments = json.RawMessage("{}")
 
-// Read reads a valid JSON object that starts with "{": {"id","event","arguments"}, or, when it has a specversion, a CloudEvent in structured mode
+// Read reads a JSON object, a text whose first character but white space is "{": {"id","event","arguments"}, or, when it has a specversion, a CloudEvent in structured mode
 // (CloudEvents 1.0, section 3.2 of its JSON format). A CloudEvent's type is the event's name, its data are the arguments, its id is the id; all else
-// that it says is ignored. What is wrong is a [*core.Invalid]; the envelope then holds what was read before it. Whether id and name can be an event's
-// is the caller's to check.
-func Read(object []byte) (Envelope, error) {
-	m, err := readMembers(object)
+// that it says is ignored. A text that is not JSON is a [Malformed], and nothing is said of it but that. What else is wrong is a [*core.Invalid]; the
+// envelope then holds what was read before it. Whether id and name can be an event's is the caller's to check.
+func Read(text []byte) (Envelope, error) {
+	w := newWalk(text)
+	given, err := w.envelope()
+	if fault := w.fault(); fault != nil {
+		return Envelope{}, fault
+	}
+	return given, err
+}
+
+// ReadBatch reads an array of them, a text whose first character but white space is "[". It hands take each event and what is wrong with it, as Read returns them, until take
+// wants no more; then it only checks the rest. Its own error is nil or a [Malformed]: nothing that take was given is to be used then.
+func ReadBatch(text []byte, take func(Envelope, error) (more bool)) error {
+	w := newWalk(text)
+	wanted := true
+	for more := w.enter(']'); more; more = w.another(']') {
+		if !wanted {
+			w.value()
+			continue
+		}
+		given, err := w.envelope()
+		wanted = !w.broken && take(given, err)
+	}
+	w.space()
+	return w.fault()
+}
+
+// envelope takes what should be an event.
+func (w *walk) envelope() (Envelope, error) {
+	if w.next() != '{' {
+		w.value()
+		return Envelope{}, core.Invalidf("", "an event is an object {\"event\":\"…\",\"arguments\":{…}}")
+	}
+	m, err := w.event()
 	if err != nil {
 		return Envelope{}, err
 	}
+	return m.envelope()
+}
+
+// envelope tells a plain event and a CloudEvent apart.
+func (m *eventMembers) envelope() (given Envelope, err error) {
 	name, arguments := m.event, m.arguments
-	given, argumentsMember := Envelope{NameMember: "event"}, "arguments"
+	given.NameMember = "event"
+	argumentsMember := "arguments"
 	if m.specVersion == nil {
 		if stray := m.stray(); stray != "" {
 			return given, core.Invalidf(stray, "an event has no member %q: it has event, arguments and, if you like, id; "+
@@ -72,10 +109,10 @@ type eventMembers struct {
 	unknown                         string // one that is none of these
 }
 
-// readMembers refuses a member that is there twice.
-func readMembers(object []byte) (eventMembers, error) {
+// event takes an object, and refuses a member that is there twice.
+func (w *walk) event() (eventMembers, error) {
 	var m eventMembers
-	for name, value := range members(object) {
+	for name, value := range w.members() {
 		member := m.called(string(name))
 		switch {
 		case member == nil:
@@ -134,11 +171,12 @@ func (m *eventMembers) checkCloudEvent() error {
 
 // stringOf reads a member that must be a string; nil is "".
 func stringOf(member string, value []byte) (string, error) {
-	switch {
-	case value == nil:
+	if value == nil {
 		return "", nil
-	case value[0] != '"':
+	}
+	text, ok := Text(value)
+	if !ok {
 		return "", core.Invalidf(member, "the event's %s is not a string", member)
 	}
-	return string(unescape(value)), nil
+	return text, nil
 }

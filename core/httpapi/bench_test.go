@@ -35,7 +35,16 @@ func (*body) Close() error { return nil }
 
 // BenchmarkPublish is one POST /v1/events of 1 KiB, without network and queue.
 func BenchmarkPublish(b *testing.B) {
-	publish, size := publishing(b)
+	measure(b, event)
+}
+
+// BenchmarkPublishBatch is one POST of 100 such events.
+func BenchmarkPublishBatch(b *testing.B) {
+	measure(b, "["+strings.Repeat(event+",", 99)+event+"]")
+}
+
+func measure(b *testing.B, text string) {
+	publish, size := publishing(b, text)
 	b.SetBytes(size)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -44,7 +53,7 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 func TestPublishingAllocatesNoMoreThanItsBudget(t *testing.T) {
-	publish, _ := publishing(t)
+	publish, _ := publishing(t, event)
 	allocations.Guard(t, "httpapi: POST /v1/events", func(n int) {
 		for range n {
 			publish()
@@ -52,12 +61,13 @@ func TestPublishingAllocatesNoMoreThanItsBudget(t *testing.T) {
 	})
 }
 
-// publishing returns what makes one request, and the size of its body.
-func publishing(t testing.TB) (publish func(), size int64) {
+var event = `{"event":"stock.item.changed","arguments":{"note":"` + strings.Repeat("lorem ipsum ", 78) + `","id":12345}}`
+
+// publishing returns what makes one request with that body, and its size.
+func publishing(t testing.TB, text string) (publish func(), size int64) {
 	handler := httpapi.New(httpapi.Config{
 		Token: adminToken, Queue: nullQueue{}, Catalog: catalog{{Name: "stock.item.changed"}}, Plugins: plugins{},
 	})
-	text := `{"event":"stock.item.changed","arguments":{"note":"` + strings.Repeat("lorem ipsum ", 78) + `","id":12345}}`
 	r, err := http.NewRequest(http.MethodPost, "/v1/events", nil)
 	if err != nil {
 		t.Fatal(err)

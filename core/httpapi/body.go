@@ -38,7 +38,7 @@ func limitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
 	}
 }
 
-// readBody reads the body, which must be JSON, not compressed, and fit the limit. The answer is the caller's to keep.
+// readBody reads the body, which must say that it is JSON, not be compressed, and fit the limit. The answer is the caller's to keep, and to check.
 func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err := checkContentType(r.Header.Get("Content-Type")); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		w.Header().Set("Connection", "close") // rather than read what is not wanted
 		return nil, a.tooLarge()
 	}
-	body, err := readAll(http.MaxBytesReader(w, r.Body, a.BodyLimit), r.ContentLength)
+	body, err := a.readAll(w, r)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, a.tooLarge()
 	}
@@ -63,7 +63,7 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "the body ended early, after %d bytes: %s", len(body), err)
 	}
-	return body, checkJSON(body)
+	return body, nil
 }
 
 func (a *api) tooLarge() error {
@@ -71,14 +71,14 @@ func (a *api) tooLarge() error {
 		"the body is larger than %d bytes: send less, or raise limits.body in the daemon's configuration", a.BodyLimit)
 }
 
-// readAll is io.ReadAll with one allocation where the length is known.
-func readAll(body io.Reader, length int64) ([]byte, error) {
-	if length < 0 {
-		return io.ReadAll(body)
+// readAll reads what fits the limit. A length that is known has been compared with it already, and takes one allocation.
+func (a *api) readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, a.BodyLimit))
 	}
-	buffer := make([]byte, length)
-	n, err := io.ReadFull(body, buffer)
-	return buffer[:n], err
+	body := make([]byte, r.ContentLength)
+	n, err := io.ReadFull(r.Body, body)
+	return body[:n], err
 }
 
 func checkContentType(header string) error {
@@ -93,18 +93,13 @@ func checkContentType(header string) error {
 	return nil
 }
 
-// checkJSON refuses what is no JSON text of RFC 8259, and says where.
-func checkJSON(body []byte) error {
-	if fault := eventjson.Fault(body); fault != "" {
-		return problemf(http.StatusBadRequest, "the body is %s", fault)
-	}
-	return nil
-}
-
 // decode reads the body into v. A member that v doesn't know is refused: it may be a typing error that would change what is meant.
 func (a *api) decode(w http.ResponseWriter, r *http.Request, v any) error {
 	body, err := a.readBody(w, r)
 	if err != nil {
+		return err
+	}
+	if err := eventjson.Check(body); err != nil {
 		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))

@@ -312,3 +312,19 @@ func TestAnEventThatIsNotResolvedYetSaysWhyAndWhenItIsTriedAgain(t *testing.T) {
 		t.Errorf("got %+v, want the two attempts to resolve it, by number", got)
 	}
 }
+
+func TestTheRouteOfEventsIsTakenAsItIsWritten(t *testing.T) {
+	for target, want := range map[string]int{
+		"/v1/events": 202, "/v1/events?x=1": 202, "/v1/%65vents": 404, "/v1/Events": 404, "/v1//events": 404, "/v1/events/": 404, "/v1%2Fevents": 404,
+	} {
+		w := newDaemon().do(http.MethodPost, target, `{"event":"stock.item.changed"}`)
+		if w.Code != want {
+			t.Errorf("got %d for %s, want %d: %s", w.Code, target, want, w.Body)
+		}
+	}
+	w := newDaemon().do(http.MethodGet, "/v1/events", "")
+	problem(t, w, http.StatusMethodNotAllowed, "use POST")
+	if got := w.Header().Get("Allow"); got != http.MethodPost {
+		t.Errorf("got Allow %q, want POST", got)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/postrider/postrider/core"
+	"github.com/postrider/postrider/core/eventjson"
 )
 
 // problemf makes an error that becomes the answer as it stands.
@@ -35,6 +36,9 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 func problemOf(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
+	}
+	if malformed, ok := errors.AsType[eventjson.Malformed](err); ok {
+		return problemf(http.StatusBadRequest, "the body is %s", malformed)
 	}
 	if fields := invalidFields(err); len(fields) > 0 {
 		p := problemf(http.StatusUnprocessableEntity, "%s", fields[0].Message)

@@ -13,7 +13,7 @@ import (
 	"github.com/postrider/postrider/core"
 )
 
-// readTrigger reads an event of the trigger queue. One that has no id gets one here; if it is delivered again it gets another.
+// readTrigger reads an event of the trigger queue, which parseTrigger has checked as [core.Event.Check] would. One that has no id gets one here; if it is delivered again it gets another.
 func (q *Queue) readTrigger(d *amqp.Delivery, now time.Time) (envelope, error) {
 	event, err := parseTrigger(triggerMessage{
 		contentType: d.ContentType, contentEncoding: d.ContentEncoding, messageID: d.MessageId, headers: d.Headers, body: d.Body,
@@ -22,9 +22,6 @@ func (q *Queue) readTrigger(d *amqp.Delivery, now time.Time) (envelope, error) {
 		event.ID = core.EventID("evt_" + ulid.MustNew(ulid.Timestamp(now), rand.Reader).String())
 	}
 	event.Accepted = now.UTC().Truncate(time.Millisecond)
-	if err == nil {
-		err = event.Check()
-	}
 	e := envelope{message: core.EventMessage(event)}
 	e.message.Redelivered = d.Redelivered
 	return e, err

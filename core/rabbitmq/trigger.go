@@ -68,8 +68,8 @@ func readTrigger(m triggerMessage) (eventjson.Envelope, error) {
 	if version, ok := cloudAttribute(m.headers, "specversion"); ok {
 		return readBinaryCloudEvent(m.headers, version, body)
 	}
-	if fault := eventjson.Fault(body); fault != "" {
-		return eventjson.Envelope{}, core.Invalidf("body", "the body is %s", fault)
+	if err := eventjson.Check(body); err != nil {
+		return eventjson.Envelope{}, core.Invalidf("body", "the body is %s", err)
 	}
 	body = body[eventjson.SkipSpace(body, 0):]
 	switch {
@@ -101,10 +101,12 @@ func readPair(array []byte) (eventjson.Envelope, error) {
 	}
 	var texts [3]string
 	for i, element := range elements {
-		if err := json.Unmarshal(element, &texts[i]); err != nil && !(i == 2 && isInteger(element)) {
+		text, ok := eventjson.Text(element)
+		if !ok && string(element) != "null" && !(i == 2 && isInteger(element)) {
 			return eventjson.Envelope{Name: texts[0]}, core.Invalidf("["+strconv.Itoa(i)+"]", "element %d of the array is not a string: it is %s", i,
 				[3]string{"the webhook's name", `its arguments as a string of JSON, as "{\"id\":1}"`, "the store's id"}[i])
 		}
+		texts[i] = text
 	}
 	given := eventjson.Envelope{Name: texts[0], NameMember: "[0]"}
 	arguments, err := readArguments("[1]", []byte(texts[1]))
@@ -119,8 +121,8 @@ func isInteger(value []byte) bool {
 
 // readArguments reads the text of named arguments. PHP writes an array without elements as [], whichever kind it is meant to be.
 func readArguments(field string, text []byte) (json.RawMessage, error) {
-	if fault := eventjson.Fault(text); fault != "" {
-		return nil, core.Invalidf(field, "the arguments are %s", fault)
+	if err := eventjson.Check(text); err != nil {
+		return nil, core.Invalidf(field, "the arguments are %s", err)
 	}
 	text = bytes.TrimSpace(text)
 	switch {
