@@ -28,11 +28,12 @@ type server struct {
 	env         atomic.Pointer[environment] // nil until it is configured
 }
 
-// newGRPCServer adds the limits to what go-plugin, or a test, asks for.
+// newGRPCServer adds the limits, and how messages are written, to what go-plugin, or a test, asks for.
 func newGRPCServer(options []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(options,
 		grpc.MaxRecvMsgSize(wire.MaxMessage),
 		grpc.MaxSendMsgSize(wire.MaxMessage),
+		grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.InitialWindowSize(wire.Window),
 		grpc.InitialConnWindowSize(wire.ConnWindow),
 	)...)
