@@ -50,3 +50,40 @@ func TestGoroutinesAreKeptForASecond(t *testing.T) {
 		c.Wait()
 	})
 }
+
+func TestEachGoroutineIsKeptForASecondOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New()
+		before := runtime.NumGoroutine()
+		for _, busy := range []time.Duration{0, linger / 2, 10 * linger} {
+			c.Go(func() { time.Sleep(busy) })
+		}
+		for _, test := range []struct {
+			wait time.Duration
+			want int
+		}{{linger - 1, 3}, {1, 2}, {linger/2 - 1, 2}, {1, 1}, {9*linger + linger/2 - 1, 1}, {1, 0}} {
+			time.Sleep(test.wait)
+			synctest.Wait()
+			if n := runtime.NumGoroutine() - before; n != test.want {
+				t.Errorf("%d goroutines %s later, want %d", n, test.wait, test.want)
+			}
+		}
+		c.Wait()
+	})
+}
+
+// BenchmarkGo measures what it takes to have a function run elsewhere, among many who want that, and to hear of its end.
+func BenchmarkGo(b *testing.B) {
+	c := New()
+	defer c.Wait()
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		done := make(chan struct{})
+		f := func() { done <- struct{}{} }
+		for pb.Next() {
+			c.Go(f)
+			<-done
+		}
+	})
+}
