@@ -31,17 +31,6 @@ func TestEveryFunctionRunsAtOnceAndWaitWaitsForAllOfThem(t *testing.T) {
 	}
 }
 
-// more returns how many goroutines there are beyond before. One that has ended is counted for a moment yet: so more looks again until they are as few as want.
-func more(before, want int) (n int) {
-	for range 1_000_000 {
-		if n = runtime.NumGoroutine() - before; n <= want {
-			break
-		}
-		runtime.Gosched()
-	}
-	return n
-}
-
 func TestGoroutinesAreKeptForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
@@ -55,7 +44,7 @@ func TestGoroutinesAreKeptForASecond(t *testing.T) {
 		}
 		time.Sleep(linger)
 		synctest.Wait()
-		if n := more(before, 0); n != 0 {
+		if n := runtime.NumGoroutine() - before; n != 0 {
 			t.Errorf("%d goroutines are kept after %s without work", n, linger)
 		}
 		c.Wait()
@@ -65,21 +54,22 @@ func TestGoroutinesAreKeptForASecond(t *testing.T) {
 func TestEachGoroutineIsKeptForASecondOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
-		before := runtime.NumGoroutine()
 		for _, busy := range []time.Duration{1, linger / 2, 10 * linger} { // none so short that another function finds its goroutine idle
 			c.Go(func() { time.Sleep(busy) })
 		}
 		for _, test := range []struct {
 			wait time.Duration
-			want int
-		}{{linger, 3}, {1, 2}, {linger/2 - 2, 2}, {1, 1}, {9*linger + linger/2 - 1, 1}, {1, 0}} {
+			idle int
+		}{{linger, 2}, {1, 1}, {linger/2 - 2, 1}, {1, 0}, {9*linger + linger/2 - 1, 1}, {1, 0}} {
 			time.Sleep(test.wait)
 			synctest.Wait()
-			if n := more(before, test.want); n != test.want {
-				t.Errorf("%d goroutines %s later, want %d", n, test.wait, test.want)
+			c.mu.Lock()
+			if n := len(c.idle); n != test.idle {
+				t.Errorf("%d goroutines are idle %s later, want %d", n, test.wait, test.idle)
 			}
+			c.mu.Unlock()
 		}
-		c.Wait()
+		c.Wait() // those that were dismissed have ended
 	})
 }
 
