@@ -3,7 +3,6 @@ package sdk
 import (
 	"context"
 	"io"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,9 +33,7 @@ func TestGoroutinesWithoutWorkAreSentHomeAndTheirStreamEndsBeforeToo(t *testing.
 		}
 		ended := make(chan error)
 		go func() { ended <- x.run(t.Context()) }()
-		synctest.Wait()
-		alone := runtime.NumGoroutine()
-		work := func() (more int) {
+		work := func() {
 			frame := make([]*pluginv1.NotifyRequest, together)
 			for i := range frame {
 				frame[i] = &pluginv1.NotifyRequest{Id: uint64(i)}
@@ -47,16 +44,26 @@ func TestGoroutinesWithoutWorkAreSentHomeAndTheirStreamEndsBeforeToo(t *testing.
 				release <- struct{}{}
 			}
 			synctest.Wait()
-			return runtime.NumGoroutine() - alone
 		}
-		for range 2 {
-			if n := work(); n != together {
-				t.Errorf("%d goroutines are kept after %d requests at once", n, together)
+		idle := func() (n int) { // sends them home to count them
+			for {
+				select {
+				case x.idle <- task[*pluginv1.NotifyRequest]{}:
+					n++
+				default:
+					return n
+				}
 			}
 		}
+		work()
+		work()
+		if n := idle(); n != together {
+			t.Errorf("%d goroutines are kept after twice %d requests at once", n, together)
+		}
+		work()
 		time.Sleep(linger)
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - alone; n != 0 {
+		if n := idle(); n != 0 {
 			t.Errorf("%d goroutines are kept after %s without work", n, linger)
 		}
 		work()
