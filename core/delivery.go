@@ -32,18 +32,20 @@ const (
 // An event id that Postrider made is a ULID, which starts with its time; the delivery takes that start over in the place of 50 of the bits, so
 // that the ids of deliveries made together lie together in an index.
 func DeliveryIDOf(event EventID, subscriber SubscriberID) DeliveryID {
-	h := sha256.New()
-	h.Write([]byte(event))
-	var number [9]byte // a zero byte, which no event id holds, and the subscriber
-	binary.BigEndian.PutUint64(number[1:], uint64(subscriber))
-	h.Write(number[:])
-	var sum [sha256.Size]byte
-	hash := crockford.EncodeToString(h.Sum(sum[:0])[:17]) // 28 characters
-	start := hash[16:26]
+	var hashed [128]byte                          // longer ids cost an allocation
+	of := append(append(hashed[:0], event...), 0) // a byte that no event id holds
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(of, uint64(subscriber)))
+	var hash [28]byte
+	crockford.Encode(hash[:], sum[:17])
+
+	var text [len(deliveryPrefix) + ulidLength]byte
+	id := append(text[:0], deliveryPrefix...)
 	if own, ok := event.ulidTime(); ok {
-		start = own
+		id = append(id, own...)
+	} else {
+		id = append(id, hash[16:16+ulidTimeLength]...)
 	}
-	return DeliveryID(deliveryPrefix + start + hash[:16])
+	return DeliveryID(append(id, hash[:16]...))
 }
 
 // ulidTime returns the time that starts an id of the form that Postrider makes. A publisher's own ids may have that form, too; those
@@ -57,8 +59,9 @@ func (id EventID) ulidTime() (start string, ok bool) {
 }
 
 func isCrockford(s string) bool {
-	for i := range len(s) {
-		if strings.IndexByte(crockfordAlphabet, s[i]) < 0 {
+	for _, c := range []byte(s) {
+		digit, letter := '0' <= c && c <= '9', 'A' <= c && c <= 'Z' && c != 'I' && c != 'L' && c != 'O' && c != 'U'
+		if !digit && !letter {
 			return false
 		}
 	}

@@ -31,3 +31,15 @@ func TestADeliveryTakesOverTheTimeOfAnEventIDThatPostriderMade(t *testing.T) {
 		}
 	}
 }
+
+func TestDeliveriesKeepTheirIDsForEver(t *testing.T) {
+	for event, want := range map[EventID]DeliveryID{
+		"evt_01M84QGFKY7W5JC1ERFEBM5Z7K": "dlv_01M84QGFKY4S7MJX4KDF3W74VJ",
+		"order-17":                       "dlv_SQPDV9AWX40Z5EM7TBMCEPSYKP",
+		EventID(strings.Repeat("a-very-long-id-", 9)): "dlv_6GCF1PSK9ES1351J0Q6BGWQ5JR",
+	} {
+		if got := DeliveryIDOf(event, 7); got != want {
+			t.Errorf("delivery of event %s: got %s, want %s: the log has it, and receivers know it", event, got, want)
+		}
+	}
+}

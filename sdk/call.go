@@ -15,16 +15,26 @@ type environment struct {
 	offered
 }
 
-// call is what the context of one call knows beside its deadline.
+// call is the context of one call: what it knows beside its deadline. It is one value, and its own: [context.WithValue] would allocate each part of it
+// several times, for every request.
 type call struct {
+	tracedContext
 	*environment
-	attributes []any // of each log line: which delivery, or which event, it is about
+	about, id string // of each log line: which delivery, or which event, it is about; "": none
+}
+
+func newCall(ctx context.Context, env *environment) *call {
+	return &call{tracedContext: tracedContext{Context: ctx}, environment: env}
 }
 
 type callKey struct{}
 
-func withCall(ctx context.Context, env *environment, attributes ...any) context.Context {
-	return context.WithValue(ctx, callKey{}, &call{environment: env, attributes: attributes})
+// Value implements [context.Context].
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.tracedContext.Value(key)
 }
 
 func callOf(ctx context.Context) (*call, bool) {
@@ -39,7 +49,10 @@ func Logger(ctx context.Context) *slog.Logger {
 	if !ok {
 		return slog.Default()
 	}
-	logger := c.logger.With(c.attributes...)
+	logger := c.logger
+	if c.about != "" {
+		logger = logger.With(c.about, c.id)
+	}
 	if trace := traceID(ctx); trace != "" {
 		logger = logger.With("trace", trace)
 	}

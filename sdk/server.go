@@ -28,11 +28,12 @@ type server struct {
 	env         atomic.Pointer[environment] // nil until it is configured
 }
 
-// newGRPCServer adds the limits to what go-plugin, or a test, asks for.
+// newGRPCServer adds the limits, and how messages are written, to what go-plugin, or a test, asks for.
 func newGRPCServer(options []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(options,
 		grpc.MaxRecvMsgSize(wire.MaxMessage),
 		grpc.MaxSendMsgSize(wire.MaxMessage),
+		grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.InitialWindowSize(wire.Window),
 		grpc.InitialConnWindowSize(wire.ConnWindow),
 	)...)
@@ -82,7 +83,7 @@ func (s *server) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*
 	}
 	env := &environment{egress: egress, client: newHTTPClient(egress), logger: s.logger}
 	err = s.guard(ctx, "Configure", func() (err error) {
-		env.offered, err = s.plugin.configure(withCall(ctx, env), r.GetConfiguration())
+		env.offered, err = s.plugin.configure(newCall(ctx, env), r.GetConfiguration())
 		return err
 	})
 	if err != nil {
@@ -103,7 +104,7 @@ func (s *server) Check(ctx context.Context, _ *pluginv1.CheckRequest) (*pluginv1
 	if s.plugin.health == nil || env == nil {
 		return &pluginv1.CheckResponse{}, nil
 	}
-	if err := s.guard(ctx, "Health", func() error { return s.plugin.health(withCall(ctx, env)) }); err != nil {
+	if err := s.guard(ctx, "Health", func() error { return s.plugin.health(newCall(ctx, env)) }); err != nil {
 		return &pluginv1.CheckResponse{Problem: truncate(err.Error(), maxReason)}, nil
 	}
 	return &pluginv1.CheckResponse{}, nil
@@ -144,7 +145,7 @@ func (s resolverServer) Resolve(stream grpc.BidiStreamingServer[pluginv1.Resolve
 		work: s.resolve,
 		name: func(q *pluginv1.ResolveRequest) string { return serviceName{q.GetClass(), q.GetMethod()}.String() },
 		context: func(ctx context.Context, q *pluginv1.ResolveRequest) context.Context {
-			return s.context(ctx, "event", q.GetEventId())
+			return s.context(ctx, q, "event", q.GetEventId())
 		},
 		failed: func(q *pluginv1.ResolveRequest, f *pluginv1.Failure) *pluginv1.ResolveAnswer {
 			return &pluginv1.ResolveAnswer{Id: q.GetId(), Failure: f}
@@ -193,7 +194,7 @@ func (s notifierServer) Notify(stream grpc.BidiStreamingServer[pluginv1.NotifyRe
 		work: s.notify,
 		name: func(*pluginv1.NotifyRequest) string { return "Notify" },
 		context: func(ctx context.Context, q *pluginv1.NotifyRequest) context.Context {
-			return s.context(ctx, "delivery", q.GetDeliveryId())
+			return s.context(ctx, q, "delivery", q.GetDeliveryId())
 		},
 		failed: func(q *pluginv1.NotifyRequest, f *pluginv1.Failure) *pluginv1.NotifyAnswer {
 			return &pluginv1.NotifyAnswer{Id: q.GetId(), Failure: f}
@@ -221,13 +222,15 @@ func (s notifierServer) notify(ctx context.Context, q *pluginv1.NotifyRequest) (
 	return &pluginv1.NotifyAnswer{Id: q.GetId(), Outcome: answer}, nil
 }
 
-// context gives a request what [Logger], [HTTPClient] and [EgressOf] look for.
-func (s *server) context(ctx context.Context, key, id string) context.Context {
+// context gives a request what [Traceparent], [Logger], [HTTPClient] and [EgressOf] look for. about and id say what it is about.
+func (s *server) context(ctx context.Context, q request, about, id string) context.Context {
 	env := s.env.Load()
 	if env == nil {
-		return ctx
+		return WithTraceparent(ctx, q.GetTraceparent())
 	}
-	return withCall(ctx, env, key, id)
+	c := newCall(ctx, env)
+	c.traceparent, c.about, c.id = q.GetTraceparent(), about, id
+	return c
 }
 
 // checkSettings refuses settings that the notifier doesn't take. The daemon checked them when the subscriber was made; the plugin may be a

@@ -50,3 +50,41 @@ func TestGoroutinesAreKeptForASecond(t *testing.T) {
 		c.Wait()
 	})
 }
+
+func TestEachGoroutineIsKeptForASecondOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New()
+		for _, busy := range []time.Duration{1, linger / 2, 10 * linger} { // none so short that another function finds its goroutine idle
+			c.Go(func() { time.Sleep(busy) })
+		}
+		for _, test := range []struct {
+			wait time.Duration
+			idle int
+		}{{linger, 2}, {1, 1}, {linger/2 - 2, 1}, {1, 0}, {9*linger + linger/2 - 1, 1}, {1, 0}} {
+			time.Sleep(test.wait)
+			synctest.Wait()
+			c.mu.Lock()
+			if n := len(c.idle); n != test.idle {
+				t.Errorf("%d goroutines are idle %s later, want %d", n, test.wait, test.idle)
+			}
+			c.mu.Unlock()
+		}
+		c.Wait() // those that were dismissed have ended
+	})
+}
+
+// BenchmarkGo measures what it takes to have a function run elsewhere, among many who want that, and to hear of its end.
+func BenchmarkGo(b *testing.B) {
+	c := New()
+	defer c.Wait()
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		done := make(chan struct{})
+		f := func() { done <- struct{}{} }
+		for pb.Next() {
+			c.Go(f)
+			<-done
+		}
+	})
+}

@@ -24,15 +24,16 @@ type work struct {
 	resolve    core.Service // to fetch the payload from again first; zero: payload is what is sent
 }
 
-func (w work) key() flightKey { return flightKey{w.event.ID, w.subscriber.ID} }
+func (w *work) key() flightKey { return flightKey{w.event.ID, w.subscriber.ID} }
 
-// asMessage leaves the attempt to the handler of a delivery message.
-func (w work) asMessage() core.Outgoing {
-	return core.Outgoing{Queue: core.DeliveryQueue, Message: core.DeliveryMessage(w.event.ID, w.subscriber.ID, w.since)}
+// asMessage leaves the first attempt of a delivery to the handler of a delivery message.
+func (k flightKey) asMessage(since time.Time) core.Outgoing {
+	return core.Outgoing{Queue: core.DeliveryQueue, Message: core.DeliveryMessage(k.event, k.subscriber, since)}
 }
 
-// fly makes the attempt, in a place of the subscriber's lane that was entered before, and lands f with what follows from it.
-func (e *Engine) fly(ctx context.Context, f *flight, w work) {
+// fly makes the attempt of f, in a place of the subscriber's lane that was entered before, and lands f with what follows from it.
+func (e *Engine) fly(ctx context.Context, f *flight) {
+	w := &f.work
 	attempt, answer, err := e.attempt(ctx, w)
 	if err != nil {
 		e.lanes.leave(w.subscriber.ID, experience{})
@@ -93,7 +94,7 @@ func (e *Engine) tell(event core.Event, a core.Attempt) {
 func wasPutOff(a core.Answer) bool { return a.Outcome == core.Retry && a.Code == 0 && a.RetryAfter > 0 }
 
 // leave gives back the place in the lane of w, with what the attempt says about it.
-func (e *Engine) leave(w work, a core.Attempt) transition {
+func (e *Engine) leave(w *work, a core.Attempt) transition {
 	id := w.subscriber.ID
 	x := experience{took: a.Duration, failed: a.Outcome != core.Delivered}
 	if w.number > w.first {
@@ -112,7 +113,7 @@ func (e *Engine) leave(w work, a core.Attempt) transition {
 }
 
 // attempt makes one attempt and says how it went. An error means that it was not made, and costs none: the plugin is down, or ctx ended.
-func (e *Engine) attempt(ctx context.Context, w work) (core.Attempt, core.Answer, error) {
+func (e *Engine) attempt(ctx context.Context, w *work) (core.Attempt, core.Answer, error) {
 	started := time.Now()
 	answer, err := e.notify(ctx, w)
 	a := core.Attempt{
@@ -131,7 +132,7 @@ func (e *Engine) attempt(ctx context.Context, w work) (core.Attempt, core.Answer
 
 // notify calls the resolver, where the payload is to be fresh, and the notifier. What they fail at becomes an answer, unless it is no
 // fault of the delivery.
-func (e *Engine) notify(ctx context.Context, w work) (core.Answer, error) {
+func (e *Engine) notify(ctx context.Context, w *work) (core.Answer, error) {
 	delivery := core.DeliveryIDOf(w.event.ID, w.subscriber.ID)
 	trace := core.TraceOf(w.event, delivery, w.number)
 	payload := w.payload

@@ -13,7 +13,7 @@ import (
 // message of a full lane comes again and again.
 func (e *Engine) handleDelivery(ctx context.Context, m core.Message) (core.Result, error) {
 	if f := e.flights.join(flightKey{m.Event, m.Subscriber}); f != nil {
-		return e.disembark(ctx, m, f)
+		return e.disembark(ctx, f)
 	}
 	subscriber, ok := e.config.Subscribers.Subscriber(m.Subscriber)
 	if !ok {
@@ -49,11 +49,12 @@ func (e *Engine) inLane(ctx context.Context, m core.Message, s core.Subscriber) 
 	}
 	f, isNew := e.flights.board(flightKey{m.Event, m.Subscriber})
 	if isNew {
-		e.fly(ctx, f, e.workOf(m, record, s))
+		f.work = e.workOf(m, record, s)
+		e.fly(ctx, f)
 	} else {
 		e.lanes.leave(s.ID, experience{})
 	}
-	return e.disembark(ctx, m, f)
+	return e.disembark(ctx, f)
 }
 
 // recall reads the event of m from the log. Where nothing is left to do, done is true, and again is what takes the place of m: its attempt is
@@ -87,13 +88,13 @@ func (e *Engine) workOf(m core.Message, record core.EventRecord, s core.Subscrib
 }
 
 // disembark waits for f to land and returns what follows from it.
-func (e *Engine) disembark(ctx context.Context, m core.Message, f *flight) (core.Result, error) {
+func (e *Engine) disembark(ctx context.Context, f *flight) (core.Result, error) {
 	select {
 	case <-f.landed:
 	case <-ctx.Done():
 		return core.Result{}, ctx.Err()
 	}
-	e.flights.forget(flightKey{m.Event, m.Subscriber}, f)
+	e.flights.forget(f)
 	return f.result, f.err
 }
 

@@ -53,12 +53,8 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 		payload = event.Arguments
 	}
 
-	result := core.Result{Log: append(revived(m), record)}
-	deliveries, err := e.deliver(ctx, flying, work{event: event, payload: payload, number: 1, first: 1}, subscribers)
-	if err != nil {
-		return core.Result{}, err
-	}
-	return and(result, deliveries), nil
+	result := core.Result{Log: append(append(make([]core.Record, 0, 1+min(len(subscribers), inlineSubscribers)), revived(m)...), record)}
+	return e.deliver(ctx, flying, result, work{event: event, payload: payload, number: 1, first: 1}, subscribers)
 }
 
 // dispatchAgain returns what follows from an event that was dispatched before and is handed over again: the successors of its deliveries, since they may be
@@ -140,33 +136,32 @@ func revived(m core.Message) []core.Record {
 	return []core.Record{core.ResurrectRecord{ID: string(m.Event)}}
 }
 
-// deliver makes the first attempts of an event's deliveries where that is quick, and leaves the others to messages of their own. first is
-// such an attempt, but for its subscriber.
-func (e *Engine) deliver(ctx, flying context.Context, first work, subscribers []core.Subscriber) (core.Result, error) {
+// deliver makes the first attempts of an event's deliveries where that is quick, and leaves the others to messages of their own: it adds to result what
+// follows. first is such an attempt, but for its subscriber.
+func (e *Engine) deliver(ctx, flying context.Context, result core.Result, first work, subscribers []core.Subscriber) (core.Result, error) {
 	first.since = time.Now().Truncate(time.Millisecond)
-	var result core.Result
-	var inline []*inlineAttempt
-	for _, s := range subscribers {
-		first.subscriber = s
+	inline := make([]*flight, 0, inlineSubscribers)
+	for i := range subscribers {
+		first.subscriber = subscribers[i]
 		if len(subscribers) <= inlineSubscribers {
-			if attempt := e.startInline(ctx, flying, first, len(subscribers) == 1); attempt != nil {
-				inline = append(inline, attempt)
+			if f := e.startInline(ctx, flying, &first, len(subscribers) == 1); f != nil {
+				inline = append(inline, f)
 				continue
 			}
 		}
-		result.Next = append(result.Next, first.asMessage())
+		result.Next = append(result.Next, first.key().asMessage(first.since))
 	}
 
 	late := make(chan struct{})
 	timer := time.AfterFunc(slow, func() { close(late) })
 	defer timer.Stop()
-	for _, attempt := range inline {
-		landed, err := e.awaitInline(ctx, attempt, late)
+	for _, f := range inline {
+		landed, err := e.awaitInline(ctx, f, late)
 		if err != nil {
 			return core.Result{}, err
 		}
 		if landed == nil {
-			result.Next = append(result.Next, attempt.work.asMessage())
+			result.Next = append(result.Next, f.key.asMessage(first.since))
 			continue
 		}
 		result = and(result, *landed)

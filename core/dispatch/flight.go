@@ -9,6 +9,8 @@ import (
 // flight is the one attempt of a delivery that is under way. An event that has waited long enough for it goes on without it, and leaves a
 // delivery message behind, whose handler joins the flight instead of making the same attempt again.
 type flight struct {
+	key    flightKey
+	work   work          // what it attempts: of whoever boarded first, and nobody else's to read
 	landed chan struct{} // closed when result and err are there
 	result core.Result
 	err    error // the attempt was not made
@@ -46,7 +48,7 @@ func (fs *flights) join(key flightKey) *flight {
 	return fs.byKey[key]
 }
 
-// board returns the flight of key. Where there is none it makes one, and isNew is true: the caller must land it.
+// board returns the flight of key. Where there is none it makes one, and isNew is true: the caller must give it work, and land it.
 func (fs *flights) board(key flightKey) (f *flight, isNew bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -56,16 +58,16 @@ func (fs *flights) board(key flightKey) (f *flight, isNew bool) {
 	if fs.byKey == nil {
 		fs.byKey = make(map[flightKey]*flight)
 	}
-	f = &flight{landed: make(chan struct{})}
+	f = &flight{key: key, landed: make(chan struct{})}
 	fs.byKey[key] = f
 	return f, true
 }
 
 // forget ends a flight that has landed and whose result is in good hands.
-func (fs *flights) forget(key flightKey, f *flight) {
+func (fs *flights) forget(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if fs.byKey[key] == f {
-		delete(fs.byKey, key)
+	if fs.byKey[f.key] == f {
+		delete(fs.byKey, f.key)
 	}
 }

@@ -6,15 +6,9 @@ import (
 	"github.com/postrider/postrider/core"
 )
 
-// inlineAttempt is a first attempt that the consumer of the event makes itself: the one hop of the healthy case.
-type inlineAttempt struct {
-	work   work
-	flight *flight
-}
-
-// startInline starts the attempt, or returns nil where the lane is full or not healthy; an event with one subscriber may wait for a place.
-// The attempt ends with flying, not with the event, since it may outlive that.
-func (e *Engine) startInline(ctx, flying context.Context, w work, mayWait bool) *inlineAttempt {
+// startInline starts a first attempt that the consumer of its event waits for: the one hop of the healthy case. It returns nil where the lane is full or not
+// healthy; an event with one subscriber may wait for a place. The attempt ends with flying, not with the event, since it may outlive that.
+func (e *Engine) startInline(ctx, flying context.Context, w *work, mayWait bool) *flight {
 	entered := false
 	if mayWait {
 		entered = e.lanes.enterByDoor(ctx, w.subscriber.ID, true)
@@ -27,28 +21,29 @@ func (e *Engine) startInline(ctx, flying context.Context, w work, mayWait bool) 
 	f, isNew := e.flights.board(w.key())
 	if !isNew { // the event came again while its attempt is under way
 		e.lanes.leave(w.subscriber.ID, experience{})
-		return &inlineAttempt{w, f}
+		return f
 	}
-	e.pilots.Go(func() { e.fly(flying, f, w) })
-	return &inlineAttempt{w, f}
+	f.work = *w
+	e.pilots.Go(func() { e.fly(flying, f) })
+	return f
 }
 
 // awaitInline returns what follows from the attempt, or nil when the event should not wait any longer: it is late, and the attempt goes on without
 // the event, or it could not be made. A delivery message then takes it up.
-func (e *Engine) awaitInline(ctx context.Context, a *inlineAttempt, late <-chan struct{}) (*core.Result, error) {
+func (e *Engine) awaitInline(ctx context.Context, f *flight, late <-chan struct{}) (*core.Result, error) {
 	select {
-	case <-a.flight.landed:
+	case <-f.landed:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-late:
-		if !a.flight.hasLanded() {
-			e.lanes.markBusy(a.work.subscriber.ID)
+		if !f.hasLanded() {
+			e.lanes.markBusy(f.key.subscriber)
 			return nil, nil
 		}
 	}
-	e.flights.forget(a.work.key(), a.flight)
-	if a.flight.err != nil {
+	e.flights.forget(f)
+	if f.err != nil {
 		return nil, nil
 	}
-	return &a.flight.result, nil
+	return &f.result, nil
 }

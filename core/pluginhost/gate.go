@@ -21,7 +21,7 @@ type gate struct {
 	last     process   // that the gate was opened to
 	inFlight int       // in the last process
 	leaving  int       // in flight in those before it: they take up no room
-	used     time.Time // when the gate was opened, or the last request left; whichever is later
+	used     time.Time // when the gate was opened, or nothing was in flight any more; whichever is later
 	waiting  []func()  // who found no room
 	over     bool      // nothing goes through here any more: who waits must look for another gate
 }
@@ -130,8 +130,9 @@ func (g *gate) leave(p process) {
 		g.mu.Unlock()
 		return
 	}
-	g.inFlight--
-	g.used = time.Now()
+	if g.inFlight--; g.inFlight == 0 {
+		g.used = time.Now()
+	}
 	var wake []func()
 	if len(g.waiting) > 0 && g.room() {
 		if g.inFlight == 0 { // nobody else would wake the rest, should the one that is woken have nothing left to send

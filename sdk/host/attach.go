@@ -11,10 +11,11 @@ import (
 	"github.com/postrider/postrider/sdk/internal/wire"
 )
 
-// dialOptions are the limits of the host's end.
+// dialOptions are the limits of the host's end, and how it writes messages.
 func dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessage), grpc.MaxCallSendMsgSize(wire.MaxMessage)),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(wire.MaxMessage), grpc.MaxCallSendMsgSize(wire.MaxMessage), grpc.ForceCodecV2(wire.NewCodec())),
 		grpc.WithInitialWindowSize(wire.Window),
 		grpc.WithInitialConnWindowSize(wire.ConnWindow),
 	}

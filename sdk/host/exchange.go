@@ -17,7 +17,6 @@ type exchange[Q, A any] struct {
 
 	mu      sync.Mutex
 	pending map[uint64]*entry[Q, A] // in flight, those that nobody waits for any more included; nil once the stream has ended
-	ended   chan struct{}
 }
 
 // stream is the host's end of either stream, in the words that both have in common.
@@ -32,9 +31,12 @@ type stream[Q, A any] struct {
 type entry[Q, A any] struct {
 	id        uint64
 	request   Q
-	cancel    bool // this entry is a cancellation: it has an id only
-	answer    chan A
+	cancel    bool        // this entry is a cancellation: it has an id only
 	abandoned atomic.Bool // nobody waits for the answer any more
+
+	over   chan struct{} // has room for one, which comes once answer and lost say what became of the request
+	answer A
+	lost   bool // the stream ended before
 }
 
 func newExchange[Q, A any](limit int) *exchange[Q, A] {
@@ -42,7 +44,6 @@ func newExchange[Q, A any](limit int) *exchange[Q, A] {
 		gate:    newGate(limit),
 		outbox:  wire.NewOutbox[*entry[Q, A]](),
 		pending: make(map[uint64]*entry[Q, A]),
-		ended:   make(chan struct{}),
 	}
 }
 
@@ -61,7 +62,8 @@ func (x *exchange[Q, A]) run(ctx context.Context, s stream[Q, A]) {
 		}
 		for _, a := range answers {
 			if e := x.finish(s.id(a)); e != nil {
-				e.answer <- a // has room for one
+				e.answer = a
+				e.over <- struct{}{}
 			}
 		}
 	}
@@ -115,12 +117,11 @@ func (x *exchange[Q, A]) end() {
 	x.mu.Lock()
 	pending := x.pending
 	x.pending = nil
-	if pending != nil {
-		close(x.ended)
-	}
 	x.mu.Unlock()
-	for range pending {
+	for _, e := range pending {
 		x.gate.leave()
+		e.lost = true
+		e.over <- struct{}{}
 	}
 }
 
@@ -131,7 +132,7 @@ func (x *exchange[Q, A]) call(ctx context.Context, request func(id uint64) Q) (a
 		return answer, err
 	}
 	id := x.last.Add(1)
-	e := &entry[Q, A]{id: id, request: request(id), answer: make(chan A, 1)}
+	e := &entry[Q, A]{id: id, request: request(id), over: make(chan struct{}, 1)}
 	x.mu.Lock()
 	ended := x.pending == nil
 	if !ended {
@@ -144,15 +145,11 @@ func (x *exchange[Q, A]) call(ctx context.Context, request func(id uint64) Q) (a
 	}
 	x.outbox.Put(e)
 	select {
-	case answer = <-e.answer:
-		return answer, nil
-	case <-x.ended:
-		select {
-		case answer = <-e.answer: // it came just before the end
-			return answer, nil
-		default:
+	case <-e.over:
+		if e.lost {
 			return answer, ErrCrashed
 		}
+		return e.answer, nil
 	case <-ctx.Done():
 		e.abandoned.Store(true)
 		x.outbox.Put(&entry[Q, A]{id: id, cancel: true})

@@ -15,11 +15,11 @@ func budgets() map[string]budget {
 		"bolt: publish an event":    {50.5, 1.4}, // pages and lists are each commit's, which 64 publishers share
 		"bolt: publish and consume": {105.5, 1.9},
 		"bolt: match subscribers":   {0, 0},
-		"dispatch: an event":        {22, 0.5},   // with one subscriber, whose attempt its consumer makes; one is the trace context's text
-		"dispatch: a delivery":      {12, 0.5},   // that waited; as above
+		"dispatch: an event":        {17, 0.5},   // with one subscriber, whose attempt its consumer makes; one is the trace context's text
+		"dispatch: a delivery":      {11, 0.5},   // that waited; as above
 		"pluginhost: notify":        {1, 0.5},    // the context that the trace context travels in
-		"host: a delivery":          {7, 0.9},    // at the daemon's end; what meets on a stream is flushed together
-		"sdk: a delivery":           {26.5, 1.4}, // at both ends; two are the trace context's
+		"host: a delivery":          {6, 0.9},    // at the daemon's end; what meets on a stream is flushed together
+		"sdk: a delivery":           {21.5, 1.4}, // at both ends; one is the trace context's
 		"post: a POST":              {87, 0.9},   // and its receiver, in the same process: most of it is net/http's. Six tell in which phase a receiver stalls
 	}
 }
