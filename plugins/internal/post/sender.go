@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/postrider/postrider/plugins/internal/post/http1"
 	"github.com/postrider/postrider/sdk"
 )
 
@@ -35,9 +36,15 @@ type Config struct {
 	Kept      int         // idle connections; 0: idleAltogether
 }
 
+// transport is what a [Sender] stands on.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
 // Sender makes attempts. It may be used from any number of goroutines at once; use one for all, since it holds the connections.
 type Sender struct {
-	transport *http.Transport
+	transport transport
 	userAgent string
 	limits    Limits
 }
@@ -52,31 +59,42 @@ func New(c Config) *Sender {
 	if kept == 0 {
 		kept = idleAltogether
 	}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, limits.Connect)
+		defer cancel()
+		return c.Egress.DialContext(ctx, network, address)
+	}
+	s := &Sender{userAgent: c.UserAgent, limits: limits}
+	if !c.HTTP2 {
+		s.transport = http1.New(http1.Config{
+			Dial:          dial,
+			TLS:           c.TLS,
+			TLSTimeout:    limits.TLS,
+			HeaderTimeout: limits.Header,
+			HeaderLimit:   headerLimit,
+			Kept:          kept,
+			IdleTimeout:   idleTimeout,
+		})
+		return s
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(c.HTTP2)
-	return &Sender{
-		userAgent: c.UserAgent,
-		limits:    limits,
-		transport: &http.Transport{
-			Proxy: nil, // a proxy would be the only address that the egress check sees
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(ctx, limits.Connect)
-				defer cancel()
-				return c.Egress.DialContext(ctx, network, address)
-			},
-			Protocols:              protocols,
-			HTTP2:                  http2(min(limits.Header, limits.All)),
-			TLSClientConfig:        c.TLS,
-			TLSHandshakeTimeout:    limits.TLS,
-			ResponseHeaderTimeout:  limits.Header,
-			MaxResponseHeaderBytes: headerLimit,
-			DisableCompression:     true,
-			MaxIdleConns:           kept,
-			MaxIdleConnsPerHost:    kept,
-			IdleConnTimeout:        idleTimeout,
-		},
+	protocols.SetHTTP2(true)
+	s.transport = &http.Transport{
+		Proxy:                  nil, // a proxy would be the only address that the egress check sees
+		DialContext:            dial,
+		Protocols:              protocols,
+		HTTP2:                  http2(min(limits.Header, limits.All)),
+		TLSClientConfig:        c.TLS,
+		TLSHandshakeTimeout:    limits.TLS,
+		ResponseHeaderTimeout:  limits.Header,
+		MaxResponseHeaderBytes: headerLimit,
+		DisableCompression:     true,
+		MaxIdleConns:           kept,
+		MaxIdleConnsPerHost:    kept,
+		IdleConnTimeout:        idleTimeout,
 	}
+	return s
 }
 
 // http2 are the settings of HTTP/2. A connection on which nothing comes is asked for a sign of life, and dropped without one, well before the attempt that
