@@ -64,7 +64,8 @@ func skipRequest(r *bufio.Reader) error {
 //
 //	go test -run '^$' -bench CPU -benchmem -cpu 2 -count 10 ./plugins/internal/post
 func BenchmarkCPUOfSend(b *testing.B) {
-	for name, nethttp := range map[string]bool{"http1": false, "net-http": true} {
+	for _, nethttp := range []bool{false, true} {
+		name := map[bool]string{false: "by=http1", true: "by=net-http"}[nethttp]
 		b.Run(name, func(b *testing.B) {
 			sender, always := newSender(b, Config{UserAgent: "Postrider/1.0.0", HTTP2: nethttp}, "127.0.0.1"), rule(b, Success{})
 			m := message(bareReceiver(b))

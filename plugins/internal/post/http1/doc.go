@@ -1,8 +1,9 @@
 // Package http1 sends a request over HTTP/1.1 (RFC 9112) on the goroutine that asks for it.
 //
 // [net/http.Transport] has two goroutines for each connection, one that writes and one that reads, and hands each request over to them and its answer back.
-// For a webhook of 1 KiB that was two thirds of what sending cost. A [Transport] writes and reads on the caller's goroutine and holds buffers only while they
-// are used: @@FIGURES@@
+// For a webhook of 1 KiB that was two thirds of what sending cost. A [Transport] writes and reads on the caller's goroutine, and holds buffers only while they
+// are used. An attempt takes 39 µs of CPU instead of 59, its receiver's included, and 46 allocations instead of 68 (BenchmarkCPUOfSend of the package post;
+// 64 callers on 2 cores).
 //
 // Start reading at transport.go. An answer is parsed by [net/http.ReadResponse]: it comes from strangers, and what is tried out there is known there. The
 // rest does what net/http does, and its tests hold both to the same words:

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 const (
 	// atOnce is the size of a request's body that the kernel takes without waiting for the receiver: Linux has room for 16 KiB on every connection (tcp_wmem).
 	atOnce = 16 << 10
-	// patience is how long an answer that is complete waits for the rest of the request to leave: net/http's.
+	// patience is how long an answer that is complete waits for the rest of the request to leave, and a request that could not leave for an answer: net/http's.
 	patience = 50 * time.Millisecond
 )
 
@@ -36,7 +37,8 @@ type exchange struct {
 
 	stop    func() bool   // of closing the connection when the context ends; false: it is too late for that
 	reader  *bufio.Reader // of conn
-	writing chan error    // nil: it is over, with what writeErr says
+	writing chan error    // what became of the request; nil: that is known
+	fault   error         // the request's own: it can't be sent over any connection
 	reuse   bool          // the connection, after this
 	body    io.ReadCloser // as ReadResponse returns it
 	over    error         // what Read returned at the end; nil: it goes on
@@ -56,11 +58,11 @@ func (x *exchange) roundTrip() (*http.Response, error) {
 		x.end(false)
 		return nil, failure
 	}
-	// Even if not all of the request was taken there may be an answer, as 413.
+	// Even where the request was not taken, there may be an answer that says why, as 413.
 	response, err := x.receive()
 	if err != nil {
 		x.end(false)
-		return nil, err
+		return nil, cmp.Or(x.fault, err)
 	}
 	response.TLS = x.conn.tls
 	x.reuse = failure == nil && !response.Close && !x.request.Close && response.StatusCode >= 200
@@ -89,7 +91,9 @@ func (x *exchange) write() error {
 	defer writers.Put(w)
 	w.Reset(x.conn.stream)
 	err := write(w, x.request)
-	if err == nil {
+	if _, broken := w.Write(nil); err != nil && broken == nil {
+		x.fault = err
+	} else {
 		err = w.Flush()
 	}
 	w.Reset(nil)
@@ -97,7 +101,11 @@ func (x *exchange) write() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.answered {
-		_ = x.conn.stream.SetReadDeadline(time.Now().Add(x.transport.config.HeaderTimeout))
+		limit := x.transport.config.HeaderTimeout
+		if err != nil {
+			limit = patience // an answer that says why is there already, or never comes
+		}
+		_ = x.conn.stream.SetReadDeadline(time.Now().Add(limit))
 	}
 	return err
 }
@@ -116,7 +124,7 @@ func (x *exchange) receive() (*http.Response, error) {
 			return nil, fmt.Errorf("the answer's headers exceeded %d bytes", x.transport.config.HeaderLimit)
 		case err != nil:
 			return nil, err
-		case response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
+		case response.StatusCode/100 != 1 || response.StatusCode == http.StatusSwitchingProtocols:
 			x.conn.left = math.MaxInt64
 			x.mu.Lock()
 			defer x.mu.Unlock()

@@ -21,6 +21,8 @@ func sendable(r *http.Request) error {
 		return errors.New("the request's URL names no host")
 	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
 		return fmt.Errorf("%q is neither http nor https", r.URL.Scheme)
+	case strings.ContainsFunc(r.URL.Opaque, isControl) || strings.ContainsFunc(r.URL.RawQuery, isControl): // a path is escaped
+		return errors.New("the request's URL holds a control character")
 	case r.Method == http.MethodConnect || r.Method != "" && !httpguts.ValidHeaderFieldName(r.Method):
 		return fmt.Errorf("%q is no method that can be sent", r.Method)
 	case (r.ContentLength > 0) != hasBody(r) || len(r.TransferEncoding) > 0 || len(r.Trailer) > 0:
@@ -42,15 +44,11 @@ func sendable(r *http.Request) error {
 // write writes a request that is sendable (RFC 9112, sections 2 and 3), and closes its body. [http.Request.Write] would, too, for 2 µs more and 9 allocations.
 func write(w *bufio.Writer, r *http.Request) error {
 	defer closeBody(r)
-	target := r.URL.RequestURI()
-	if strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return errors.New("the request's URL holds a space or a control character")
-	}
 	method := r.Method
 	if method == "" {
 		method = http.MethodGet
 	}
-	text(w, method, " ", target, " HTTP/1.1\r\nHost: ", hostOf(r), "\r\n")
+	text(w, method, " ", r.URL.RequestURI(), " HTTP/1.1\r\nHost: ", hostOf(r), "\r\n")
 	if r.Close {
 		text(w, "Connection: close\r\n")
 	}
@@ -117,6 +115,8 @@ func hostOf(r *http.Request) string {
 	}
 	return host
 }
+
+func isControl(c rune) bool { return c < ' ' || c == 0x7f }
 
 func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
 

@@ -53,7 +53,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return response, nil
 		}
 		err = ended(r.Context(), err)
-		if !c.kept || c.socket.wrote.Load() || r.Context().Err() != nil || !rewind(&r) {
+		if !c.kept || c.socket.wrote.Load() || x.fault != nil || r.Context().Err() != nil || !rewind(&r) {
 			return nil, err
 		}
 	}
