@@ -55,6 +55,11 @@ type Sender struct {
 // of them down with it; in HTTP/1.1 it takes one. What HTTP/2 saves, connections, is kept and used again anyway.
 func New(c Config) *Sender {
 	limits := c.Limits.orDefault()
+	return &Sender{transport: c.transport(limits), userAgent: c.UserAgent, limits: limits}
+}
+
+// transport returns what dials what c.Egress allows, and nothing else: a proxy would be the only address that it sees.
+func (c Config) transport(limits Limits) transport {
 	kept := c.Kept
 	if kept == 0 {
 		kept = idleAltogether
@@ -64,9 +69,8 @@ func New(c Config) *Sender {
 		defer cancel()
 		return c.Egress.DialContext(ctx, network, address)
 	}
-	s := &Sender{userAgent: c.UserAgent, limits: limits}
 	if !c.HTTP2 {
-		s.transport = http1.New(http1.Config{
+		return http1.New(http1.Config{
 			Dial:          dial,
 			TLS:           c.TLS,
 			TLSTimeout:    limits.TLS,
@@ -75,13 +79,12 @@ func New(c Config) *Sender {
 			Kept:          kept,
 			IdleTimeout:   idleTimeout,
 		})
-		return s
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
-	s.transport = &http.Transport{
-		Proxy:                  nil, // a proxy would be the only address that the egress check sees
+	return &http.Transport{
+		Proxy:                  nil,
 		DialContext:            dial,
 		Protocols:              protocols,
 		HTTP2:                  http2(min(limits.Header, limits.All)),
@@ -94,7 +97,6 @@ func New(c Config) *Sender {
 		MaxIdleConnsPerHost:    kept,
 		IdleConnTimeout:        idleTimeout,
 	}
-	return s
 }
 
 // http2 are the settings of HTTP/2. A connection on which nothing comes is asked for a sign of life, and dropped without one, well before the attempt that

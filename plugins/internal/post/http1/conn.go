@@ -117,7 +117,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// silent reports whether the connection is open, and nothing has come on it. With TLS, it takes in what is no data, such as tickets of sessions. 0.6 µs.
+// silent reports whether the connection is open, and nothing has come on it. With TLS, it takes in what is no data, such as tickets of sessions. It takes 1 µs.
 func (c *conn) silent() bool {
 	if c.socket.raw == nil {
 		return false
