@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/postrider/postrider/plugins/internal/post/http1"
 	"github.com/postrider/postrider/sdk"
 )
 
@@ -35,9 +36,15 @@ type Config struct {
 	Kept      int         // idle connections; 0: idleAltogether
 }
 
+// transport is what a [Sender] stands on.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
 // Sender makes attempts. It may be used from any number of goroutines at once; use one for all, since it holds the connections.
 type Sender struct {
-	transport *http.Transport
+	transport transport
 	userAgent string
 	limits    Limits
 }
@@ -48,34 +55,47 @@ type Sender struct {
 // of them down with it; in HTTP/1.1 it takes one. What HTTP/2 saves, connections, is kept and used again anyway.
 func New(c Config) *Sender {
 	limits := c.Limits.orDefault()
+	return &Sender{transport: c.transport(limits), userAgent: c.UserAgent, limits: limits}
+}
+
+// transport returns what dials what c.Egress allows, and nothing else: a proxy would be the only address that it sees.
+func (c Config) transport(limits Limits) transport {
 	kept := c.Kept
 	if kept == 0 {
 		kept = idleAltogether
 	}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, limits.Connect)
+		defer cancel()
+		return c.Egress.DialContext(ctx, network, address)
+	}
+	if !c.HTTP2 {
+		return http1.New(http1.Config{
+			Dial:          dial,
+			TLS:           c.TLS,
+			TLSTimeout:    limits.TLS,
+			HeaderTimeout: limits.Header,
+			HeaderLimit:   headerLimit,
+			Kept:          kept,
+			IdleTimeout:   idleTimeout,
+		})
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(c.HTTP2)
-	return &Sender{
-		userAgent: c.UserAgent,
-		limits:    limits,
-		transport: &http.Transport{
-			Proxy: nil, // a proxy would be the only address that the egress check sees
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(ctx, limits.Connect)
-				defer cancel()
-				return c.Egress.DialContext(ctx, network, address)
-			},
-			Protocols:              protocols,
-			HTTP2:                  http2(min(limits.Header, limits.All)),
-			TLSClientConfig:        c.TLS,
-			TLSHandshakeTimeout:    limits.TLS,
-			ResponseHeaderTimeout:  limits.Header,
-			MaxResponseHeaderBytes: headerLimit,
-			DisableCompression:     true,
-			MaxIdleConns:           kept,
-			MaxIdleConnsPerHost:    kept,
-			IdleConnTimeout:        idleTimeout,
-		},
+	protocols.SetHTTP2(true)
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dial,
+		Protocols:              protocols,
+		HTTP2:                  http2(min(limits.Header, limits.All)),
+		TLSClientConfig:        c.TLS,
+		TLSHandshakeTimeout:    limits.TLS,
+		ResponseHeaderTimeout:  limits.Header,
+		MaxResponseHeaderBytes: headerLimit,
+		DisableCompression:     true,
+		MaxIdleConns:           kept,
+		MaxIdleConnsPerHost:    kept,
+		IdleConnTimeout:        idleTimeout,
 	}
 }
 
