@@ -201,8 +201,7 @@ func (c *committer) commit(group []*request) {
 		return
 	}
 	for pause := 10 * time.Millisecond; len(group) > 0; pause = min(2*pause, time.Second) {
-		var err error
-		err = c.guarded(func() (err error) { group, err = c.transact(group); return err })
+		err := c.guarded(func() (err error) { group, err = c.transact(group); return err })
 		if err == nil {
 			return
 		}

@@ -65,7 +65,7 @@ func to[T any](field func(*Config) *T, parse func(input) (T, error)) func(*Confi
 var settings = []setting{
 	{Setting{"listen", "127.0.0.1:8075", "address of the HTTP API, host:port"}, plain,
 		to(func(c *Config) *string { return &c.Listen }, parseListen)},
-	{Setting{"data_dir", "data", "directory of the database, the admin token and the plugins' sockets"}, plain,
+	{Setting{"data_dir", "data", "directory of the database and its journal, the admin token and the plugins' sockets"}, plain,
 		to(func(c *Config) *string { return &c.DataDir }, parsePath)},
 	{Setting{"plugin_dir", "", "directory in which every executable file is a plugin; default: `plugins/` beside the executable"}, plain,
 		to(func(c *Config) *string { return &c.PluginDir }, parsePath)},
