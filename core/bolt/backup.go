@@ -85,7 +85,8 @@ func (w untilDone) Write(p []byte) (int, error) {
 // Restore makes the file at path a copy of backup, which must be sound: every page and every record of it is checked first. The file that
 // was there, damaged or not, is kept under another name, which is returned; "": there was none. No daemon may use it.
 //
-// A crash leaves either file at path, whole.
+// A crash leaves either file at path, whole. The journal of the file that was there means nothing to the one that took its place, and the next start takes
+// it away.
 func Restore(ctx context.Context, backup, path string) (kept string, err error) {
 	sound, err := Inspect(backup)
 	if err != nil {
@@ -109,10 +110,6 @@ func Restore(ctx context.Context, backup, path string) (kept string, err error) 
 		return "", fmt.Errorf("keep what is there: %w", err)
 	}
 	if err := os.Rename(temporary, path); err != nil {
-		return kept, err
-	}
-	// The journal of the file that was there: what took its place says that it has none, so that it means nothing any more.
-	if err := os.Remove(journalPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return kept, err
 	}
 	return kept, syncDir(path)
@@ -156,14 +153,13 @@ func copyBeside(from, path string) (temporary string, err error) {
 
 // setAside gives the file at path a second name, if there is one, and its journal that of a journal beside it. The first is about to be taken over.
 func setAside(path string) (kept string, err error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
 	kept = path + ".before-restore-" + time.Now().UTC().Format("20060102T150405Z")
 	if err := os.Link(journalPath(path), journalPath(kept)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	if err := os.Link(path, kept); err != nil {
+	if err := os.Link(path, kept); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	} else if err != nil {
 		return "", err
 	}
 	return kept, nil

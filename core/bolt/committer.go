@@ -43,6 +43,8 @@ type committer struct {
 	space *space
 	apply func(*request) // tells memory what has become durable, in the order of the commits
 
+	tryAgain time.Time // when a journal that is long may be brought into a file that had no room for it
+
 	mu      sync.Mutex
 	waiting []*request
 	closed  bool
@@ -61,6 +63,14 @@ type hooks struct {
 
 	beforeCheckpoint func() error
 	afterCheckpoint  func() error // before the journal begins anew
+}
+
+// run runs hook, if there is one.
+func (hooks) run(hook func() error) error {
+	if hook == nil {
+		return nil
+	}
+	return hook()
 }
 
 func newCommitter(t *trees, s *space, apply func(*request)) *committer {
@@ -128,7 +138,7 @@ func (c *committer) run() {
 				break
 			}
 			c.commit(group)
-			if c.trees.isLong() {
+			if c.trees.isLong() && time.Now().After(c.tryAgain) {
 				c.checkpoint() //nolint:errcheck // tried again, or told already
 			}
 			runtime.Gosched()
@@ -161,6 +171,7 @@ func (c *committer) settle(write func() error) error {
 		return nil
 	case isNoSpace(err):
 		c.space.ranOut()
+		c.tryAgain = time.Now().Add(settleAfter) // each try takes a look at the whole file
 		return fmt.Errorf("%w: %w", core.ErrNoSpace, err)
 	}
 	c.fail(err, nil)
@@ -174,7 +185,6 @@ func (c *committer) guarded(f func() error) (err error) {
 		return err
 	}
 	c.wrecked = true
-	c.trees.forsake()
 	return panicked
 }
 

@@ -25,6 +25,10 @@ const compactFrom = 64 << 20
 // it is free.
 func openFile(path string, maxSize int64) (*bbolt.DB, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(journalPath(path)); err == nil {
+			return nil, fmt.Errorf("%s is there without %s, and has what that accepted last: put it back, or move both away to start with an empty one",
+				journalPath(path), path)
+		}
 		if err := createFile(path); err != nil {
 			return nil, fmt.Errorf("create %s: %w", path, err)
 		}
@@ -98,7 +102,7 @@ func openError(path string, err error) error {
 }
 
 func unreadable(path, what string) error {
-	return fmt.Errorf("%s cannot be read (%s): %w; or move it away to start with an empty one", path, what, errDamaged)
+	return fmt.Errorf("%s cannot be read (%s): %w; or move it and its journal away to start with an empty one", path, what, errDamaged)
 }
 
 func checkFormat(path string, tx *bbolt.Tx) error {

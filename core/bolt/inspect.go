@@ -23,8 +23,8 @@ type Inspection struct {
 // start would. Its errors say what to do: a daemon uses the file, it is damaged or not Postrider's, or of another format version.
 func Inspect(path string) (*Inspection, error) {
 	file, used, err := openSound(path)
-	if busy := (*inUse)(nil); errors.As(err, &busy) {
-		return nil, fmt.Errorf("%w: stop it before you look into %s", ErrInUse, path)
+	if errors.As(err, new(*inUse)) {
+		return nil, usedMeanwhile(path)
 	}
 	if err != nil {
 		return nil, err
@@ -48,10 +48,16 @@ func Inspect(path string) (*Inspection, error) {
 	case journal == noJournal:
 		return i, nil
 	}
-	if err := settleFile(path); err != nil {
+	if err := settleFile(path); errors.As(err, new(*inUse)) {
+		return nil, usedMeanwhile(path)
+	} else if err != nil {
 		return nil, fmt.Errorf("bring the journal of %s into it: %w", path, err)
 	}
 	return Inspect(path)
+}
+
+func usedMeanwhile(path string) error {
+	return fmt.Errorf("%w: stop it before you look into %s", ErrInUse, path)
 }
 
 // settleFile brings into the file at path what its journal has.

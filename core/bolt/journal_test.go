@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -315,4 +317,97 @@ func TestFramesFromBeforeACheckpointAreNotReplayed(t *testing.T) {
 	if err := j.replay(func(list []byte) error { got = append(got, string(list)); return nil }); err != nil || len(got) != 1 || got[0] != "d" {
 		t.Errorf("got %q, %v, want one frame", got, err)
 	}
+}
+
+func TestAJournalWithoutItsFileIsNotThrownAway(t *testing.T) {
+	d := newDead(t, hooks{})
+	aside := d.path + ".aside"
+	if err := os.Rename(d.path, aside); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(Config{Path: d.path})
+	wantError(t, err, journalPath(d.path), "is there without", "put it back")
+	if err := os.Rename(aside, d.path); err != nil {
+		t.Fatal(err)
+	}
+	d.wantAll(t, 20)
+}
+
+// The page that names a journal may be on the disk although its sync failed.
+func TestAFileWhoseFirstWriteFailsToSyncOpensAgain(t *testing.T) {
+	d := newDead(t, hooks{})
+	if err := inspected(t, d.path); err != nil {
+		t.Fatal(err)
+	}
+	db := opened(t, Config{Path: d.path, hooks: hooks{afterCheckpoint: func() error { return errors.New("fdatasync: input/output error") }}})
+	e := newEventMaker().event("order.created")
+	err := db.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)})
+	if !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("publish: got %v, want ErrUnavailable", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.accepted = append(d.accepted, e)
+	d.wantAll(t, 21)
+}
+
+func TestWhatAFailedWriteLeftOpenIsNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	var fails atomic.Bool
+	db := opened(t, Config{Path: path, hooks: hooks{beforeCommit: func() error {
+		if fails.Load() {
+			return errors.New("fdatasync: input/output error")
+		}
+		return nil
+	}}})
+	maker := newEventMaker()
+	publishAll(t, db, maker, 1) // into the file
+	publishAll(t, db, maker, 1) // into the journal
+	fails.Store(true)
+	e := maker.event("order.created")
+	err := db.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)})
+	wantError(t, err, path, "input/output error", "started again")
+	if _, err := db.Event(t.Context(), e.ID); !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("read what was not written: got %v, want ErrUnavailable", err)
+	}
+	if _, _, err := db.Deliveries(t.Context(), core.DeliveryFilter{}); !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("list after a failure: got %v, want ErrUnavailable", err)
+	}
+}
+
+func TestAFirstWriteThatFindsNoSpaceIsMadeUpFor(t *testing.T) {
+	d := dead{path: filepath.Join(t.TempDir(), "postrider.db")}
+	var isFull atomic.Bool
+	isFull.Store(true)
+	db := opened(t, Config{Path: d.path, hooks: hooks{beforeCheckpoint: func() error {
+		if isFull.Load() {
+			return &fs.PathError{Op: "write", Path: d.path, Err: syscall.ENOSPC}
+		}
+		return nil
+	}}})
+	maker := newEventMaker()
+	publish := func() error {
+		e := maker.event("order.created")
+		err := db.Publish(t.Context(), core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)})
+		if err == nil {
+			d.accepted = append(d.accepted, e)
+		}
+		return err
+	}
+	if err := publish(); !errors.Is(err, core.ErrNoSpace) {
+		t.Errorf("publish to a full disk: got %v, want ErrNoSpace", err)
+	}
+	isFull.Store(false)
+	for len(d.accepted) < 5 { // what the start asked for may be tried again meanwhile, and this be refused with it
+		db.space.measure()
+		if err := publish(); err != nil && !errors.Is(err, core.ErrNoSpace) {
+			t.Fatal(err)
+		}
+	}
+	db.committer.fail(errors.New("died by the test"), nil)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.wantAll(t, 5)
 }

@@ -96,7 +96,7 @@ func (db *DB) Depths(context.Context) ([]core.Depth, error) {
 // applied brings a durable request into memory. Only the committer calls it, in the order of the commits.
 func (db *DB) applied(r *request) {
 	fx := &r.effects
-	if len(fx.filed) > 0 || len(fx.replaced) > 0 {
+	if fx.own != nil || len(fx.filed) > 0 || len(fx.replaced) > 0 {
 		db.recent.applied(fx) // before a lane offers them
 	}
 	if fx.own != nil || len(fx.ready) > 0 || len(fx.dropped) > 0 {

@@ -297,11 +297,20 @@ func lastBefore(c *bbolt.Cursor, bound []byte) []byte {
 }
 
 // lastPair returns the last pair of a key below bound.
+//
+// In the open transaction, pages may have been emptied. Going forwards, bbolt passes over them; going backwards, Prev stops at each, and Last goes round for ever
+// where there are no others.
 func lastPair(c *bbolt.Cursor, bound []byte) (k, v []byte) {
+	if first, _ := c.First(); first == nil || bytes.Compare(first, bound) >= 0 {
+		return nil, nil
+	}
 	if k, _ = c.Seek(bound); k == nil {
 		return c.Last()
 	}
-	return c.Prev()
+	for k = nil; k == nil; { // there is one: the first
+		k, v = c.Prev()
+	}
+	return k, v
 }
 
 // DeadLetter returns a dead letter with its attempts, or an error wrapping [core.ErrNotFound].
@@ -340,14 +349,14 @@ func (db *DB) DeadLetters(ctx context.Context, f core.DeadLetterFilter) (page []
 	err = db.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketDeadTime).Cursor()
 		letters := tx.Bucket(bucketDead)
-		k, _ := c.Last()
+		bound := bytes.Repeat([]byte{0xff}, 9) // behind any time
 		if f.Cursor != "" {
-			bound, err := hex.DecodeString(f.Cursor)
-			if err != nil || len(bound) <= 8 {
+			var err error
+			if bound, err = hex.DecodeString(f.Cursor); err != nil || len(bound) <= 8 {
 				return core.Invalidf("cursor", "cursor %q did not come from an earlier page", f.Cursor)
 			}
-			k, _ = lastPair(c, bound)
 		}
+		k, _ := lastPair(c, bound)
 		limit := min(max(1, f.Limit), 1000)
 		for seen := 0; k != nil; seen++ {
 			if err := ctx.Err(); err != nil {
@@ -365,7 +374,7 @@ func (db *DB) DeadLetters(ctx context.Context, f core.DeadLetterFilter) (page []
 				(f.Subscriber == 0 || l.Subscriber == f.Subscriber) {
 				page = append(page, l)
 			}
-			k, _ = c.Prev()
+			k, _ = lastPair(c, k)
 		}
 		next = ""
 		return nil

@@ -31,15 +31,18 @@ const (
 func (s *recent) applied(fx *effects) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if fx.own != nil { // a lane that asked the file may have offered it before we were told that it was filed
+		s.remove(fx.own.ref)
+	}
 	for _, r := range fx.replaced {
 		s.remove(r)
 	}
 	for _, f := range fx.filed {
+		s.remove(f.ref)
 		size := filedSize + len(f.event.Arguments)
 		if s.size+size > recentMax {
 			continue
 		}
-		s.remove(f.ref)
 		if s.messages == nil {
 			s.messages = map[ref]filed{}
 		}

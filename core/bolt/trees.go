@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/postrider/postrider/core"
 )
 
 // trees are the bbolt file, and what was changed since it was last written: one transaction that stays open for many groups of requests. The journal has
@@ -25,6 +27,7 @@ type trees struct {
 	mu      sync.Mutex // held by the committer from the first change of a group until it is durable, and by those who look: nobody sees what may yet be lost
 	open    *write     // nil: the file has everything
 	journal *journal   // nil: the file says that there is none
+	lost    bool       // the journal has what is neither in the file nor in memory any more
 }
 
 // checkpointSize is how long the journal gets before the file is written, in bytes. While the disk is too full for that, it may get longer, up to
@@ -34,59 +37,65 @@ const (
 	patience       = 16
 )
 
-// change lets apply change the open transaction, and makes durable what that changed. Where apply says that it stopped half-way, or making it durable failed,
-// nothing is changed.
-func (t *trees) change(apply func(w *write) (whole bool)) error {
+// locked runs f alone. A panic in it, which bbolt has on a damaged page, leaves its locks taken for ever, and nobody knows what in the transaction.
+func (t *trees) locked(f func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.open != nil && t.journal.end >= patience*t.long {
-		if err := t.write(newJournalName()); err != nil {
-			return err
+	t.lost = true
+	err := f()
+	t.lost = t.open == nil && t.journal != nil && t.journal.end > 0
+	return err
+}
+
+// change lets apply change the open transaction, and makes durable what that changed. Where apply says that it stopped half-way, or there is no space to make it
+// durable, nothing is changed.
+func (t *trees) change(apply func(w *write) (whole bool)) error {
+	return t.locked(func() error {
+		if t.open != nil && t.journal.end >= patience*t.long {
+			if err := t.write(newJournalName()); err != nil {
+				return err
+			}
 		}
-	}
-	if t.open == nil {
-		if err := t.begin(); err != nil {
-			return err
+		if t.open == nil {
+			if err := t.begin(); err != nil {
+				return err
+			}
 		}
-	}
-	t.open.changes.reset()
-	if whole := apply(t.open); !whole {
-		return t.undo()
-	}
-	if t.open.changes.isEmpty() {
-		if t.journal == nil || t.journal.end == 0 {
-			return t.rollback()
+		t.open.changes.reset()
+		if whole := apply(t.open); !whole {
+			return t.undo()
 		}
-		return nil
-	}
-	if err := t.keep(); err != nil {
-		return err
-	}
-	if t.hooks.afterCommit != nil {
-		return t.hooks.afterCommit()
-	}
-	return nil
+		if t.open.changes.isEmpty() {
+			if t.journal == nil || t.journal.end == 0 {
+				return t.rollback()
+			}
+			return nil
+		}
+		return t.keep()
+	})
 }
 
 // keep makes durable what the last group changed: in the journal, or in the file, if there is no journal yet.
 func (t *trees) keep() error {
-	var err error
-	if t.hooks.beforeCommit != nil {
-		err = t.hooks.beforeCommit()
-	}
-	if err == nil && t.journal == nil {
-		return t.write(newJournalName())
-	}
-	if err == nil {
+	err := t.hooks.run(t.hooks.beforeCommit)
+	switch {
+	case err == nil && t.journal == nil:
+		err = t.write(newJournalName())
+	case err == nil:
 		err = t.journal.append(t.open.changes.b)
 	}
-	if err == nil {
-		return nil
-	}
-	if err := t.undo(); err != nil {
+	switch {
+	case err == nil:
+		return t.hooks.run(t.hooks.afterCommit)
+	case t.open == nil:
+		return err
+	case isNoSpace(err):
+		if err := t.undo(); err != nil {
+			return err
+		}
 		return err
 	}
-	return err
+	return errors.Join(err, t.rollback()) // how much of it is on the disk nobody knows
 }
 
 // begin opens a transaction with everything in it that the journal has.
@@ -126,27 +135,27 @@ func (t *trees) rollback() error {
 
 // checkpoint writes the file, if there is something to write.
 func (t *trees) checkpoint() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.open == nil {
-		return nil
-	}
-	return t.write(newJournalName())
+	return t.locked(func() error {
+		if t.open == nil {
+			return nil
+		}
+		return t.write(newJournalName())
+	})
 }
 
 // complete writes the file so that it is all there is: a copy of it needs no journal.
 func (t *trees) complete() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.journal == nil {
-		return nil
-	}
-	if t.open == nil {
-		if err := t.begin(); err != nil {
-			return err
+	return t.locked(func() error {
+		if t.journal == nil {
+			return nil
 		}
-	}
-	return t.write(noJournal)
+		if t.open == nil {
+			if err := t.begin(); err != nil {
+				return err
+			}
+		}
+		return t.write(noJournal)
+	})
 }
 
 // write commits the open transaction, and goes on with a journal of that name, or none. After an error it is as if it had not been called.
@@ -163,9 +172,15 @@ func (t *trees) write(name uint64) error {
 	case err == nil && name != noJournal:
 		t.journal.restart(name)
 		return nil
-	case err == nil || first:
-		err = errors.Join(err, t.journal.remove())
+	case err == nil:
+		t.journal.remove() //nolint:errcheck // one that stays means nothing, and the next start takes it away
 		t.journal = nil
+		return nil
+	case first: // it stays where it is, empty: what the file on the disk says of it nobody knows
+		err = errors.Join(err, t.journal.close())
+		t.journal = nil
+		return err
+	case !isNoSpace(err):
 		return err
 	}
 	if err := t.begin(); err != nil {
@@ -181,25 +196,20 @@ func (t *trees) commit(name uint64) error {
 	if err := putHeader(tx, t.life, name); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	if t.hooks.beforeCheckpoint != nil {
-		if err := t.hooks.beforeCheckpoint(); err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
+	if err := t.hooks.run(t.hooks.beforeCheckpoint); err != nil {
+		return errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	if t.hooks.afterCheckpoint != nil {
-		return t.hooks.afterCheckpoint()
-	}
-	return nil
+	return t.hooks.run(t.hooks.afterCheckpoint)
 }
 
 // isWritten reports whether the file has everything.
 func (t *trees) isWritten() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.open == nil
+	return t.open == nil && !t.lost
 }
 
 // isLong reports whether it is time for a checkpoint.
@@ -213,17 +223,13 @@ func (t *trees) isLong() bool {
 func (t *trees) look(f func(tx *bbolt.Tx) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.open == nil {
+	switch {
+	case t.lost:
+		return fmt.Errorf("%w: %s failed, nothing is read until the daemon is started again", core.ErrUnavailable, t.file.Path())
+	case t.open == nil:
 		return t.file.View(f)
 	}
 	return f(t.open.tx)
-}
-
-// forsake lets go of the transaction that a panic went through: its locks are taken for ever, and it is not to be touched again.
-func (t *trees) forsake() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.open = nil
 }
 
 // close closes the file. What is only in the journal stays there for the next start.
@@ -259,28 +265,32 @@ func recoverJournal(file *bbolt.DB, path string) error {
 		if err != nil {
 			return err
 		}
-		if name == noJournal { // one that is there is left from before the last write
-			if err := os.Remove(journalPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+		if _, err := os.Stat(journalPath(path)); name == noJournal && errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		j, err := openJournal(journalPath(path), name)
-		if err != nil {
+		if name != noJournal {
+			if err := replayFile(tx, journalPath(path), name); err != nil {
+				return err
+			}
+		}
+		// One without a name is left from before the last write, which perhaps is not on the disk yet: so the file is written in any case.
+		if err := tx.Bucket(bucketMeta).Put(keyJournal, seal(keyJournal, encodeNumber(noJournal))); err != nil {
 			return err
 		}
-		if err := j.replay(func(list []byte) error { return redo(tx, list) }); err != nil {
-			return errors.Join(err, j.close())
-		}
-		meta := tx.Bucket(bucketMeta)
-		if err := meta.Put(keyJournal, seal(keyJournal, encodeNumber(noJournal))); err != nil {
-			return errors.Join(err, j.close())
-		}
 		if err := tx.Commit(); err != nil {
-			return errors.Join(err, j.close())
+			return err
 		}
-		return j.remove()
+		return os.Remove(journalPath(path))
 	})
+}
+
+// replayFile makes the changes that the journal at path has.
+func replayFile(tx *bbolt.Tx, path string, name uint64) error {
+	j, err := openJournal(path, name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(j.replay(func(list []byte) error { return redo(tx, list) }), j.close())
 }
 
 // journalNameOf returns the name of the file's journal.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -62,7 +63,6 @@ func newWrite(tx *bbolt.Tx, life uint64) *write {
 	w.payloads, w.open, w.attempts = sequential(bucketPayloads), sequential(bucketOpen), sequential(bucketAttempts)
 	w.ready, w.due, w.deliveries = open(bucketReady), open(bucketDue), open(bucketDeliveries)
 	w.dead, w.deadTime, w.subscribers = open(bucketDead), open(bucketDeadTime), open(bucketSubscribers)
-	w.changes.reset()
 	return w
 }
 
@@ -168,6 +168,7 @@ func (w *write) file(event core.EventID, r ref, m waiting) error {
 			return err
 		}
 		w.effects.replaced = append(w.effects.replaced, r)
+		w.effects.filed = slices.DeleteFunc(w.effects.filed, func(f filed) bool { return f.ref == r })
 		switch {
 		case known.life == elsewhere: // nothing in memory is of it
 		case known.due != 0:
