@@ -112,7 +112,7 @@ func (x *exchange) write() error {
 
 // receive reads the header of the answer. Of 1xx ones it makes nothing (RFC 9110, section 15.2).
 func (x *exchange) receive() (*http.Response, error) {
-	x.conn.left, x.conn.over = x.transport.config.HeaderLimit, false
+	x.conn.left, x.conn.exceeded = x.transport.config.HeaderLimit, false
 	if _, err := x.reader.Peek(1); err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (x *exchange) receive() (*http.Response, error) {
 	for {
 		response, err := http.ReadResponse(x.reader, x.request)
 		switch {
-		case err != nil && x.conn.over:
+		case err != nil && x.conn.exceeded:
 			return nil, fmt.Errorf("the answer's headers exceeded %d bytes", x.transport.config.HeaderLimit)
 		case err != nil:
 			return nil, err
@@ -178,6 +178,6 @@ func (x *exchange) end(complete bool) {
 	if keep {
 		x.transport.idle.put(x.conn)
 	} else {
-		x.conn.stream.Close()
+		x.conn.close()
 	}
 }
