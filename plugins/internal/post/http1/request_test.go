@@ -3,9 +3,11 @@ package http1
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strings"
@@ -135,6 +137,24 @@ func TestWhatMustNotBeSentIsNotDialledFor(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAConnectionThatIsKeptDoesNotTakeARequestWhoseContextHasEnded(t *testing.T) {
+	t.Parallel()
+	both(t, Config{}, func(t *testing.T, by roundTripper) {
+		r := listen(t, nil, always(ok))
+		if _, _, err := send(t, by, "http://"+r.address, "{}"); err != nil {
+			t.Fatal(err)
+		}
+		drained := errors.New("drained")
+		ctx, cancel := context.WithCancelCause(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			GotConn: func(httptrace.GotConnInfo) { t.Error("it was given a connection") },
+		}))
+		cancel(drained)
+		if response, err := by.RoundTrip(post(t, ctx, "http://"+r.address, "{}")); err != drained {
+			t.Errorf("got %v, %v", response, err)
+		}
+	})
 }
 
 func TestARequestThatCantBeWrittenFails(t *testing.T) {
