@@ -20,7 +20,7 @@ const (
 	reading // its header
 )
 
-// attempt is what one request needs while it is under way. The transport may still read its body after the attempt is over: it is never used again.
+// attempt is what one request needs while it is under way. With HTTP/2, the transport may still read its body after the attempt is over: it is never used again.
 type attempt struct {
 	phase atomic.Int32
 	body  bytes.Reader
@@ -40,7 +40,7 @@ func (a *attempt) follow(ctx context.Context) context.Context {
 // getConn begins anew: so does the transport, when a kept connection turns out closed.
 func (a *attempt) getConn(string) { a.phase.Store(int32(connecting)) }
 
-// handshake counts as long as the attempt waits for that connection: it may have got another one meanwhile.
+// handshake counts as long as the attempt waits for that connection: with HTTP/2, it may have got another one meanwhile.
 func (a *attempt) handshake() { a.phase.CompareAndSwap(int32(connecting), int32(shaking)) }
 
 func (a *attempt) gotConn(httptrace.GotConnInfo) { a.phase.Store(int32(sending)) }

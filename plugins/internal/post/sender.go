@@ -138,7 +138,7 @@ func (s *Sender) Send(ctx context.Context, m Message, rule *Rule) sdk.Outcome {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        m.header(s.userAgent, sdk.Traceparent(ctx)),
-		Body:          io.NopCloser(&a.body), // which the transport knows to be in memory
+		Body:          io.NopCloser(&a.body), // in memory, as http1 wants it
 		ContentLength: int64(len(m.Body)),
 		// With GetBody, the transport moves a request over to another connection if this one turns out closed before a byte was
 		// written. Later than that it never repeats a POST, and neither do we: the receiver may have acted on it.

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -240,4 +241,36 @@ func TestAReceiverThatAnswersBeforeItReadsGetsTheWholeRequest(t *testing.T) {
 			t.Errorf("two requests took %d connections", n)
 		}
 	})
+}
+
+// Under the race detector, which sees a reader that two use.
+func TestAnAnswersBodyMayBeClosedWhileItIsRead(t *testing.T) {
+	t.Parallel()
+	certificate, trusting := certificates(t)
+	for scheme, c := range map[string]*tls.Config{"http": nil, "https": {Certificates: certificate}} {
+		both(t, Config{TLS: trusting}, func(t *testing.T, by roundTripper) {
+			r := listen(t, c, func(conn net.Conn, r *bufio.Reader) {
+				if _, err := request(r); err == nil {
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok")
+					_, _ = io.Copy(io.Discard, r)
+				}
+			})
+			response, err := by.RoundTrip(post(t, t.Context(), scheme+"://"+r.address, "{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			begun, over := make(chan struct{}), make(chan error)
+			go func() {
+				_, _ = io.ReadFull(response.Body, make([]byte, 2))
+				close(begun)
+				_, err := io.ReadAll(response.Body)
+				over <- err
+			}()
+			<-begun
+			response.Body.Close()
+			if err := <-over; err == nil {
+				t.Error("it was read to its end")
+			}
+		})
+	}
 }

@@ -23,7 +23,8 @@ type conn struct {
 	stream net.Conn             // the socket, or TLS over it
 	tls    *tls.ConnectionState // nil: there is none
 	left   int64                // bytes that Read still returns
-	over   bool                 // it was asked for more
+
+	exceeded bool // Read was asked for more
 
 	key   key
 	kept  bool          // at some time
@@ -34,13 +35,17 @@ type conn struct {
 // socket is what lies below TLS.
 type socket struct {
 	net.Conn
-	raw     syscall.RawConn // nil: what has come can't be seen without waiting
-	wrote   atomic.Bool     // a byte, since this was last set to false
-	peeking bool            // Read doesn't wait
+	raw   syscall.RawConn // nil: what has come can't be seen without waiting
+	wrote atomic.Bool     // a byte, since this was last set to false
+	hasty bool            // neither Read nor Write waits. Set only while nobody else uses the connection
 }
 
 func (s *socket) Write(p []byte) (int, error) {
-	n, err := s.Conn.Write(p)
+	write := s.Conn.Write
+	if s.hasty {
+		write = s.writeNow
+	}
+	n, err := write(p)
 	if n > 0 {
 		s.wrote.Store(true)
 	}
@@ -48,7 +53,7 @@ func (s *socket) Write(p []byte) (int, error) {
 }
 
 func (s *socket) Read(p []byte) (int, error) {
-	if s.peeking {
+	if s.hasty {
 		return s.readNow(p)
 	}
 	return s.Conn.Read(p)
@@ -109,7 +114,7 @@ func (c *conn) handshake(ctx context.Context, config Config, host string, hooks 
 // Read reads no more than may come.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.left <= 0 {
-		c.over = true
+		c.exceeded = true
 		return 0, io.ErrUnexpectedEOF
 	}
 	n, err := c.stream.Read(p[:min(int64(len(p)), c.left)])
@@ -117,13 +122,25 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// silent reports whether the connection is open, and nothing has come on it. With TLS, it takes in what is no data, such as tickets of sessions. It takes 1 µs.
+// silent reports whether the connection is open, and nothing has come on it. It doesn't wait. TLS takes in what is no data, such as tickets of sessions, and may
+// answer, as with an alert or a new key. If the kernel doesn't take that at once, the next write fails before a byte has left.
 func (c *conn) silent() bool {
 	if c.socket.raw == nil {
 		return false
 	}
-	c.socket.peeking = true
+	c.socket.hasty = true
 	n, err := c.stream.Read(make([]byte, 1))
-	c.socket.peeking = false
+	c.socket.hasty = false
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// close closes a connection that nobody else uses. It doesn't wait: TLS says goodbye (close_notify) if the kernel takes that at once. [tls.Conn.Close] by itself
+// would wait 5 s for a receiver that takes nothing.
+func (c *conn) close() {
+	if c.socket.raw == nil {
+		c.socket.Close()
+		return
+	}
+	c.socket.hasty = true
+	c.stream.Close()
 }

@@ -41,10 +41,10 @@ type exchange struct {
 	fault   error         // the request's own: it can't be sent over any connection
 	reuse   bool          // the connection, after this
 	body    io.ReadCloser // as ReadResponse returns it
-	over    error         // what Read returned at the end; nil: it goes on
 
 	mu       sync.Mutex
-	answered bool // the header is there
+	answered bool  // the header is there
+	ended    error // what Read returns from now on; nil: the exchange goes on
 }
 
 func (x *exchange) roundTrip() (*http.Response, error) {
@@ -112,7 +112,7 @@ func (x *exchange) write() error {
 
 // receive reads the header of the answer. Of 1xx ones it makes nothing (RFC 9110, section 15.2).
 func (x *exchange) receive() (*http.Response, error) {
-	x.conn.left, x.conn.over = x.transport.config.HeaderLimit, false
+	x.conn.left, x.conn.exceeded = x.transport.config.HeaderLimit, false
 	if _, err := x.reader.Peek(1); err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (x *exchange) receive() (*http.Response, error) {
 	for {
 		response, err := http.ReadResponse(x.reader, x.request)
 		switch {
-		case err != nil && x.conn.over:
+		case err != nil && x.conn.exceeded:
 			return nil, fmt.Errorf("the answer's headers exceeded %d bytes", x.transport.config.HeaderLimit)
 		case err != nil:
 			return nil, err
@@ -137,30 +137,45 @@ func (x *exchange) receive() (*http.Response, error) {
 
 // Read reads the answer's body.
 func (x *exchange) Read(p []byte) (int, error) {
-	if x.over != nil {
-		return 0, x.over
+	x.mu.Lock()
+	err := x.ended
+	x.mu.Unlock()
+	if err != nil {
+		return 0, err
 	}
 	n, err := x.body.Read(p)
-	if err != nil {
-		if err != io.EOF {
-			err = ended(x.request.Context(), err)
-		}
-		x.over = err
-		x.end(err == io.EOF)
+	if err == nil {
+		return n, nil
 	}
+	if err != io.EOF {
+		err = ended(x.request.Context(), err)
+	}
+	x.mu.Lock()
+	before := x.ended
+	if before == nil {
+		x.ended = err
+	}
+	x.mu.Unlock()
+	if before != nil { // it was closed meanwhile
+		return n, before
+	}
+	x.end(err == io.EOF)
 	return n, err
 }
 
-// Close closes the connection, too, unless the body was read to its end.
+// Close closes the connection, too, unless the body was read to its end. A Read that waits meanwhile returns.
 func (x *exchange) Close() error {
-	if x.over == nil {
+	x.mu.Lock()
+	before := x.ended
+	x.ended = errClosed
+	x.mu.Unlock()
+	if before == nil {
 		x.end(false)
 	}
-	x.over = errClosed
 	return nil
 }
 
-// end hands the connection back, or closes it. Complete: the answer is.
+// end hands the connection back, or closes it. Complete: the answer is. If it isn't, a Read may still be under way, which goes on using the reader and TLS.
 func (x *exchange) end(complete bool) {
 	if !complete {
 		x.conn.socket.Close()
@@ -171,13 +186,16 @@ func (x *exchange) end(complete bool) {
 		_ = x.conn.stream.SetWriteDeadline(time.Time{})
 	}
 	stopped := x.stop()
-	keep := complete && stopped && x.reuse && x.reader.Buffered() == 0
+	if !complete {
+		return
+	}
+	keep := stopped && x.reuse && x.reader.Buffered() == 0
 	x.reader.Reset(nil)
 	readers.Put(x.reader)
 	x.reader = nil
 	if keep {
 		x.transport.idle.put(x.conn)
 	} else {
-		x.conn.stream.Close()
+		x.conn.close()
 	}
 }

@@ -53,7 +53,7 @@ func FuzzAnswer(f *testing.F) {
 		ours := open(t, Config{Dial: dial})
 		theirs := &http.Transport{DialContext: dial, MaxResponseHeaderBytes: ours.config.HeaderLimit, DisableCompression: true}
 		got, gotBody, gotErr := answerOf(t, ours)
-		if ours.idle.all.Len() == 1 && conn.answer.Len() > 0 {
+		if ours.idle.byAge.Len() == 1 && conn.answer.Len() > 0 {
 			t.Errorf("the connection is kept, with %d bytes on it", conn.answer.Len())
 		}
 		ours.CloseIdleConnections()

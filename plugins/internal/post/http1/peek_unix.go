@@ -24,3 +24,15 @@ func (s *socket) readNow(p []byte) (n int, err error) {
 	}
 	return n, nil
 }
+
+// writeNow writes what the kernel takes at once. If that is not all of it, its error is that of a deadline.
+func (s *socket) writeNow(p []byte) (n int, err error) {
+	if err := s.raw.Control(func(fd uintptr) { n, err = syscall.Write(int(fd), p) }); err != nil {
+		return 0, err
+	}
+	n = max(n, 0)
+	if n < len(p) && (err == nil || err == syscall.EAGAIN || err == syscall.EINTR) {
+		err = os.ErrDeadlineExceeded
+	}
+	return n, err
+}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// look is how often the connections that are kept are looked at, so that those that receivers closed don't hold descriptors until they would be used.
-const look = time.Second
+// sweepEvery is how often the connections that are kept are looked at, so that those that receivers closed don't hold descriptors until they would be used.
+const sweepEvery = time.Second
 
 // key is what a connection can be used for.
 type key struct{ scheme, host string }
@@ -20,7 +20,7 @@ type pool struct {
 
 	mu      sync.Mutex
 	byKey   map[key][]*conn // the one used last at the end
-	all     list.List       // of *conn, the one used last at the end
+	byAge   list.List       // of *conn, the one used last at the end
 	looking bool            // in a while
 	closed  bool            // keeps nothing, until something is asked for
 }
@@ -32,7 +32,7 @@ func (p *pool) take(k key) *conn {
 		if c == nil || c.silent() {
 			return c
 		}
-		c.stream.Close()
+		c.close()
 	}
 }
 
@@ -50,7 +50,7 @@ func (p *pool) last(k key) *conn {
 // put keeps a connection. If there are too many, the one that was not used for longest gives way.
 func (p *pool) put(c *conn) {
 	if gone := p.add(c); gone != nil {
-		gone.stream.Close()
+		gone.close()
 	}
 }
 
@@ -61,17 +61,17 @@ func (p *pool) add(c *conn) (gone *conn) {
 		return c
 	}
 	c.kept, c.since = true, time.Now()
-	c.place = p.all.PushBack(c)
+	c.place = p.byAge.PushBack(c)
 	p.byKey[c.key] = append(p.byKey[c.key], c)
 	p.lookLater()
-	if p.all.Len() <= p.most {
+	if p.byAge.Len() <= p.most {
 		return nil
 	}
-	return p.remove(p.all.Front().Value.(*conn))
+	return p.remove(p.byAge.Front().Value.(*conn))
 }
 
 func (p *pool) remove(c *conn) *conn {
-	p.all.Remove(c.place)
+	p.byAge.Remove(c.place)
 	c.place = nil
 	own := p.byKey[c.key]
 	i := len(own) - 1
@@ -96,12 +96,12 @@ func (p *pool) close() {
 
 // lookLater sees to it that they are looked at, as long as there are any.
 func (p *pool) lookLater() {
-	if p.looking || p.all.Len() == 0 {
+	if p.looking || p.byAge.Len() == 0 {
 		return
 	}
 	p.looking = true
-	time.AfterFunc(look, func() {
-		p.drop(func(c *conn) bool { return time.Since(c.since) > p.timeout || !c.silent() })
+	time.AfterFunc(sweepEvery, func() {
+		p.sweep()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.looking = false
@@ -109,11 +109,17 @@ func (p *pool) lookLater() {
 	})
 }
 
-// drop closes those that are unwanted. Thousands may have to be looked at: others may use the pool between one and the next.
+// sweep closes those that can't be used any more.
+func (p *pool) sweep() {
+	p.drop(func(c *conn) bool { return time.Since(c.since) > p.timeout || !c.silent() })
+}
+
+// drop closes those that are unwanted, which is found out with the pool locked, so it must not wait. Thousands may have to be looked at: others may use the
+// pool between one and the next.
 func (p *pool) drop(unwanted func(*conn) bool) {
 	p.mu.Lock()
-	idle := make([]*conn, 0, p.all.Len())
-	for e := p.all.Front(); e != nil; e = e.Next() {
+	idle := make([]*conn, 0, p.byAge.Len())
+	for e := p.byAge.Front(); e != nil; e = e.Next() {
 		idle = append(idle, e.Value.(*conn))
 	}
 	p.mu.Unlock()
@@ -125,7 +131,7 @@ func (p *pool) drop(unwanted func(*conn) bool) {
 		}
 		p.mu.Unlock()
 		if gone {
-			c.stream.Close()
+			c.close()
 		}
 	}
 }

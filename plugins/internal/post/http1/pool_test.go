@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -124,6 +125,86 @@ func TestAnAnswerToNothingIsSeenBehindTLS(t *testing.T) {
 	}
 	if n := r.connections.Load(); n != 2 {
 		t.Errorf("two requests took %d connections", n)
+	}
+}
+
+// fill writes until neither the receiver, which reads nothing, nor the kernel takes a byte more.
+func fill(t *testing.T, conn *net.TCPConn) {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+	for err == nil {
+		_, err = conn.Write(make([]byte, 64<<10))
+	}
+	_ = conn.SetWriteDeadline(time.Time{})
+	for _, size := range []int{64 << 10, 1} { // where a Write of Go's waits, there is some room left
+		for err = nil; err == nil; {
+			if failure := raw.Control(func(fd uintptr) { _, err = syscall.Write(int(fd), make([]byte, size)) }); failure != nil {
+				t.Fatal(failure)
+			}
+		}
+	}
+	if err != syscall.EAGAIN {
+		t.Fatal(err)
+	}
+}
+
+// TLS writes, too: when it is closed, and when what it reads is wrong.
+func TestAReceiverThatTakesNothingHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	certificate, trusting := certificates(t)
+	answer := func(conn *tls.Conn) { fmt.Fprint(conn, ok) }
+	broken := func(conn *tls.Conn) { fmt.Fprint(conn.NetConn(), "\x17\x03\x03\x00\x20"+strings.Repeat("x", 32)) }
+	next := func(transport *Transport, address string) { _, _, _ = send(t, transport, "https://"+address, "{}") }
+	for name, test := range map[string]struct {
+		comes func(*tls.Conn) // on the connection that is kept
+		then  func(transport *Transport, address string)
+	}{
+		"a broken record, the next request":       {broken, next},
+		"a broken record, a sweep":                {broken, func(transport *Transport, _ string) { transport.idle.sweep() }},
+		"an answer to nothing, the next request":  {answer, next},
+		"an answer to nothing, all are closed":    {answer, func(transport *Transport, _ string) { transport.CloseIdleConnections() }},
+		"an answer to nothing, too many are kept": {answer, func(transport *Transport, _ string) { together(t, transport, 1) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := new(remembering)
+			transport := open(t, Config{TLS: trusting, Dial: d.dial, Kept: 1})
+			full, quit := make(chan struct{}), make(chan struct{})
+			var first sync.Once
+			r := listen(t, nil, func(plain net.Conn, _ *bufio.Reader) {
+				conn := tls.Server(plain, &tls.Config{Certificates: certificate})
+				if _, err := request(bufio.NewReader(conn)); err != nil {
+					return
+				}
+				fmt.Fprint(conn, ok)
+				first.Do(func() {
+					<-full
+					test.comes(conn)
+					<-quit
+				})
+			})
+			t.Cleanup(func() { close(quit) })
+			if _, _, err := send(t, transport, "https://"+r.address, "{}"); err != nil {
+				t.Fatal(err)
+			}
+			fill(t, d.conn)
+			close(full)
+			d.await(t)
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				test.then(transport, r.address)
+			}()
+			select {
+			case <-over:
+			case <-time.After(3 * time.Second):
+				t.Error("it has not ended after 3 s")
+			}
+		})
 	}
 }
 

@@ -28,6 +28,9 @@ func sendable(r *http.Request) error {
 	case (r.ContentLength > 0) != hasBody(r) || len(r.TransferEncoding) > 0 || len(r.Trailer) > 0:
 		return errors.New("the request's body is none whose length is known")
 	}
+	if _, err := hostOf(r); err != nil {
+		return err
+	}
 	for name, values := range r.Header {
 		if !httpguts.ValidHeaderFieldName(name) {
 			return fmt.Errorf("%q is no name of a header field", name)
@@ -48,7 +51,9 @@ func write(w *bufio.Writer, r *http.Request) error {
 	if method == "" {
 		method = http.MethodGet
 	}
-	text(w, method, " ", r.URL.RequestURI(), " HTTP/1.1\r\nHost: ", hostOf(r), "\r\n")
+	target := strings.ReplaceAll(r.URL.RequestURI(), " ", "%20") // one in a query, or in an opaque URL, would end the target
+	host, _ := hostOf(r)
+	text(w, method, " ", target, " HTTP/1.1\r\nHost: ", host, "\r\n")
 	if r.Close {
 		text(w, "Connection: close\r\n")
 	}
@@ -97,23 +102,26 @@ func ours(name, value string) bool {
 	return name == "User-Agent" && value == ""
 }
 
-// hostOf returns the request's Host, in ASCII and without the zone of an address, which means something on this machine only (RFC 6874). An empty one says that
-// it can't be written.
-func hostOf(r *http.Request) string {
+// hostOf returns the request's Host, in ASCII and without the zone of an address, which means something on this machine only (RFC 6874). As with
+// net/http, one that no Host field can hold becomes empty, and one that can't be had in ASCII is an error.
+func hostOf(r *http.Request) (string, error) {
 	host := r.Host
 	if host == "" {
 		host = r.URL.Host
 	}
 	host, err := httpguts.PunycodeHostPort(host)
-	if err != nil || !httpguts.ValidHostHeader(host) {
-		return ""
+	if err != nil {
+		return "", fmt.Errorf("the request's host: %w", err)
+	}
+	if !httpguts.ValidHostHeader(host) {
+		return "", nil
 	}
 	if zone := strings.IndexByte(host, '%'); zone > 0 && host[0] == '[' {
 		if end := strings.IndexByte(host[zone:], ']'); end > 0 {
 			host = host[:zone] + host[zone+end:]
 		}
 	}
-	return host
+	return host, nil
 }
 
 func isControl(c rune) bool { return c < ' ' || c == 0x7f }

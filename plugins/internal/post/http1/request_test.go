@@ -3,9 +3,11 @@ package http1
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strings"
@@ -109,6 +111,7 @@ func TestWhatMustNotBeSentIsNotDialledFor(t *testing.T) {
 		"a name that is empty":        func(r *http.Request) { r.Header = http.Header{"": {"d"}} },
 		"a control character":         func(r *http.Request) { r.Header = http.Header{"A": {"\x00"}} },
 		"a space in the method":       func(r *http.Request) { r.Method = "GET /" },
+		"a host that is no name":      func(r *http.Request) { r.Host = "xn--ü.example" },
 		"a line end in the query":     func(r *http.Request) { r.URL.RawQuery = "a\r\nB: c" },
 		"a line end in an opaque URL": func(r *http.Request) { r.URL.Opaque = "/a\r\nB: c" },
 		"a URL without a host":        func(r *http.Request) { r.URL = &url.URL{Scheme: "http", Path: "/"} },
@@ -134,6 +137,51 @@ func TestWhatMustNotBeSentIsNotDialledFor(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestAConnectionThatIsKeptDoesNotTakeARequestWhoseContextHasEnded(t *testing.T) {
+	t.Parallel()
+	both(t, Config{}, func(t *testing.T, by roundTripper) {
+		r := listen(t, nil, always(ok))
+		if _, _, err := send(t, by, "http://"+r.address, "{}"); err != nil {
+			t.Fatal(err)
+		}
+		drained := errors.New("drained")
+		ctx, cancel := context.WithCancelCause(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			GotConn: func(httptrace.GotConnInfo) { t.Error("it was given a connection") },
+		}))
+		cancel(drained)
+		if response, err := by.RoundTrip(post(t, ctx, "http://"+r.address, "{}")); err != drained {
+			t.Errorf("got %v, %v", response, err)
+		}
+	})
+}
+
+// net/http sends such a URL as it is.
+func TestASpaceInAURLDoesNotEndTheRequestsTarget(t *testing.T) {
+	t.Parallel()
+	targets := make(chan string, 1)
+	r := listen(t, nil, func(conn net.Conn, r *bufio.Reader) {
+		if line, err := r.ReadString('\n'); err == nil {
+			targets <- strings.TrimSpace(line)
+			_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+			_, _ = io.Copy(io.Discard, r)
+		}
+	})
+	transport := open(t, Config{})
+	for want, change := range map[string]func(*url.URL){
+		"POST /?a=b%20c%20HTTP/1.0 HTTP/1.1": func(u *url.URL) { u.RawQuery = "a=b c HTTP/1.0" },
+		"POST /a%20b HTTP/1.1":               func(u *url.URL) { u.Opaque = "/a b" },
+	} {
+		request := post(t, t.Context(), "http://"+r.address, "{}")
+		change(request.URL)
+		if _, err := transport.RoundTrip(request); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-targets; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 

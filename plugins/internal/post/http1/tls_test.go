@@ -92,6 +92,31 @@ func TestTheNameOfTheURLIsTheOneThatTLSAsksFor(t *testing.T) {
 	})
 }
 
+func TestTLSSaysGoodbyeWhenAConnectionThatWasKeptIsClosed(t *testing.T) {
+	t.Parallel()
+	shown, trusting := certificates(t)
+	both(t, Config{TLS: trusting}, func(t *testing.T, by roundTripper) {
+		last := make(chan int, 1)
+		r := listen(t, &tls.Config{Certificates: shown}, func(conn net.Conn, r *bufio.Reader) {
+			if _, err := request(r); err == nil {
+				_, _ = io.WriteString(conn, ok)
+				rest, err := io.ReadAll(conn.(*tls.Conn).NetConn()) // to TLS, the connection's end would be as good
+				if err != nil {
+					t.Error(err)
+				}
+				last <- len(rest)
+			}
+		})
+		if _, body, err := send(t, by, "https://"+r.address, "{}"); err != nil || body != "ok" {
+			t.Fatalf("got %q, %v", body, err)
+		}
+		by.CloseIdleConnections()
+		if <-last == 0 {
+			t.Error("it was closed without a word")
+		}
+	})
+}
+
 func TestAURLSaysWhatIsDialled(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{

@@ -42,6 +42,10 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	hooks := hooksOf(r.Context())
 	for {
+		if r.Context().Err() != nil { // a connection that is kept would take the request all the same
+			closeBody(r)
+			return nil, context.Cause(r.Context())
+		}
 		c, err := t.connect(r, hooks)
 		if err != nil {
 			closeBody(r)
