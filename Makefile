@@ -11,7 +11,7 @@ RACE  := $(if $(filter 1,$(CGO)),-race,)
 SUITE ?= NothingIsLost|NothingAcknowledgedIsLost|FailsToSync|FailingSync|FullDisk|Overload|IdleAndSlow
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test punctual simulate chaos fuzz check allocations bench compare generate format vet staticcheck fresh tidy imports race-notice
+.PHONY: help build run test punctual simulate chaos fuzz check allocations bench compare generate format vet staticcheck macos fresh tidy imports race-notice
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -63,7 +63,7 @@ fuzz: ## every fuzz target, FUZZTIME each (10s): what is given by strangers, plu
 		done; \
 	done
 
-check: format vet staticcheck fresh tidy imports ## all that is not a test: format, vet, staticcheck, generated code, go.mod, import rules
+check: format vet staticcheck macos fresh tidy imports ## all that is not a test: format, vet, staticcheck, that it builds for macOS, generated code, go.mod, import rules
 	@echo "check: all is well"
 
 # RUNS is how often each short scenario is measured. BenchmarkBacklog takes as long a backlog as it is told: POSTRIDER_BACKLOG=1000000 make bench.
@@ -103,6 +103,10 @@ vet:
 
 staticcheck:
 	$(GO) tool staticcheck ./...
+
+# Nothing here runs there, but many a newcomer's two commands do.
+macos:
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build ./...
 
 # Compares with what is there, committed or not, so that it says the same in any clone and with any change under way.
 fresh:

@@ -65,8 +65,8 @@ type hooks struct {
 	afterCheckpoint  func() error // before the journal begins anew
 }
 
-// run runs hook, if there is one.
-func (hooks) run(hook func() error) error {
+// runHook runs hook, if there is one.
+func runHook(hook func() error) error {
 	if hook == nil {
 		return nil
 	}

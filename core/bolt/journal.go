@@ -9,11 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 )
 
 // journal is a file beside the trees that says what was changed since they were last written, so that a group of requests is durable after one write and
-// one fdatasync of what it changed, and the trees are written once for a thousand of them.
+// one sync of what it changed, and the trees are written once for a thousand of them.
 //
 // It is a row of frames, one for each group, each at a multiple of blockSize, so that writing one never touches a block of another. A frame is a header
 // and changes. Numbers in the header are big-endian:
@@ -76,7 +75,8 @@ func openJournal(path string, name uint64) (*journal, error) {
 // restart forgets all frames. The next ones go by another name.
 func (j *journal) restart(name uint64) { j.name, j.frames, j.end = name, 0, 0 }
 
-// append makes frame durable: room for a header, and changes. After an error it is as if it had not been called.
+// append makes frame durable: room for a header, and changes. Where it could not be written, it is as if append had not been called; where it could not be
+// synced, nobody knows.
 func (j *journal) append(frame []byte) error {
 	changes := frame[frameHeader:]
 	header := binary.BigEndian.AppendUint64(frame[:0], j.name)
@@ -87,7 +87,7 @@ func (j *journal) append(frame []byte) error {
 	if _, err := j.file.WriteAt(frame, j.end); err != nil {
 		return err
 	}
-	if err := syscall.Fdatasync(int(j.file.Fd())); err != nil {
+	if err := syncData(j.file); err != nil {
 		return fmt.Errorf("sync %s: %w", j.path, err)
 	}
 	j.frames++

@@ -21,7 +21,7 @@ type filed struct {
 	event   core.Event // of a delivery's message, its id alone
 }
 
-// recentMax is how much memory recent may take, in bytes: some thousand events of 1 KiB. filedSize is about what one takes beside its record.
+// recentMax is how much memory recent may take, in bytes: some thousand events of 1 KiB. filedSize is about what one takes beside its arguments.
 const (
 	recentMax = 4 << 20
 	filedSize = 256

@@ -37,7 +37,8 @@ const (
 	patience       = 16
 )
 
-// locked runs f alone. A panic in it, which bbolt has on a damaged page, leaves its locks taken for ever, and nobody knows what in the transaction.
+// locked runs f alone. A panic in it, which bbolt has on a damaged page, leaves the transaction in a state that nobody knows, and bbolt's own locks taken for
+// ever: nothing is read or written any more.
 func (t *trees) locked(f func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,7 +78,7 @@ func (t *trees) change(apply func(w *write) (whole bool)) error {
 
 // keep makes durable what the last group changed: in the journal, or in the file, if there is no journal yet.
 func (t *trees) keep() error {
-	err := t.hooks.run(t.hooks.beforeCommit)
+	err := runHook(t.hooks.beforeCommit)
 	switch {
 	case err == nil && t.journal == nil:
 		err = t.write(newJournalName())
@@ -86,7 +87,7 @@ func (t *trees) keep() error {
 	}
 	switch {
 	case err == nil:
-		return t.hooks.run(t.hooks.afterCommit)
+		return runHook(t.hooks.afterCommit)
 	case t.open == nil:
 		return err
 	case isNoSpace(err):
@@ -196,13 +197,13 @@ func (t *trees) commit(name uint64) error {
 	if err := putHeader(tx, t.life, name); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	if err := t.hooks.run(t.hooks.beforeCheckpoint); err != nil {
+	if err := runHook(t.hooks.beforeCheckpoint); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	return t.hooks.run(t.hooks.afterCheckpoint)
+	return runHook(t.hooks.afterCheckpoint)
 }
 
 // isWritten reports whether the file has everything.
