@@ -11,33 +11,16 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/postrider/postrider/sdk"
 )
 
 // bareReceiver answers every request on a connection with the same few bytes, and does as little as that takes. It returns its URL.
 func bareReceiver(tb testing.TB) string {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				for r := bufio.NewReader(conn); skipRequest(r) == nil; {
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nDate: Mon, 02 Nov 2026 15:04:05 GMT\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
-				}
-			}()
+	return "http://" + accept(tb, func(conn net.Conn) {
+		for r := bufio.NewReader(conn); skipRequest(r) == nil; {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nDate: Mon, 02 Nov 2026 15:04:05 GMT\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
 		}
-	}()
-	return "http://" + listener.Addr().String()
+	})
 }
 
 func skipRequest(r *bufio.Reader) error {
@@ -69,20 +52,8 @@ func BenchmarkCPUOfSend(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			sender, always := newSender(b, Config{UserAgent: "Postrider/1.0.0", HTTP2: nethttp}, "127.0.0.1"), rule(b, Success{})
 			m := message(bareReceiver(b))
-			m.Body = payload
-			b.ReportAllocs()
-			b.SetParallelism(callers)
 			before := cpu(b)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					m := m
-					m.Time = time.Now()
-					if outcome := sender.Send(b.Context(), m, always); outcome.Status != sdk.StatusDelivered {
-						b.Errorf("got %+v", outcome)
-						return
-					}
-				}
-			})
+			sendInParallel(b, sender, m, always)
 			b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}

@@ -24,7 +24,11 @@ func discard(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard
 func BenchmarkSend(b *testing.B) {
 	server := receiver(b, discard)
 	sender, always := newSender(b, Config{UserAgent: "Postrider/1.0.0"}, "127.0.0.1"), rule(b, Success{})
-	m := message(server.URL)
+	sendInParallel(b, sender, message(server.URL), always)
+}
+
+// sendInParallel sends m, with the payload, b.N times.
+func sendInParallel(b *testing.B, sender *Sender, m Message, always *Rule) {
 	m.Body = payload
 	b.ReportAllocs()
 	b.SetParallelism(callers)

@@ -224,8 +224,18 @@ func TestAnAddressThatCannotBePostedToIsRejected(t *testing.T) {
 	}
 }
 
-// listen answers each connection with what serve does.
+// listen answers the first request of each connection with what serve does.
 func listen(t *testing.T, serve func(net.Conn)) (address string) {
+	t.Helper()
+	return accept(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			serve(conn)
+		}
+	})
+}
+
+// accept does serve on each connection, on which nothing was read yet.
+func accept(t testing.TB, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -240,9 +250,7 @@ func listen(t *testing.T, serve func(net.Conn)) (address string) {
 			}
 			go func() {
 				defer conn.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					serve(conn)
-				}
+				serve(conn)
 			}()
 		}
 	}()

@@ -16,29 +16,6 @@ import (
 	"github.com/postrider/postrider/sdk"
 )
 
-// accept does serve on each connection, on which nothing was read yet.
-func accept(t *testing.T, serve func(net.Conn)) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
-}
-
 // With `http2: true`, net/http makes the attempts, over HTTP/1.1 too where a receiver speaks nothing else. An operator reads the same reasons.
 func TestOutcomesAreTheSameOverBothTransports(t *testing.T) {
 	readAll := func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
