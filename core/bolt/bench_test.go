@@ -43,6 +43,14 @@ func BenchmarkConsume(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
+// BenchmarkSteady publishes and consumes at the same time, as a daemon does whose receivers keep up.
+func BenchmarkSteady(b *testing.B) {
+	db, maker := benchDB(b), newEventMaker()
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.ReportMetric(steady(b, db, maker, b.N), "events/s")
+}
+
 func TestPublishingAllocatesNoMoreThanItsBudget(t *testing.T) {
 	db, maker := benchDB(t), newEventMaker()
 	allocations.Guard(t, "bolt: publish an event", func(n int) { publishAll(t, db, maker, n) })

@@ -19,7 +19,7 @@ func (w *write) logDeadLetter(l core.DeadLetter) error {
 // resurrect takes a dead letter away, if it is there.
 func (w *write) resurrect(id string) error {
 	key := []byte(id)
-	value := w.dead.Get(key)
+	value := w.dead.get(key)
 	if value == nil {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (db *DB) RemoveDeadLetter(ctx context.Context, id string) error {
 		essential: true, // makes room
 		size:      256,
 		check: func(w *write) error {
-			if w.dead.Get([]byte(id)) == nil {
+			if w.dead.get([]byte(id)) == nil {
 				return unknownDeadLetter(id)
 			}
 			return nil

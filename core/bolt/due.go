@@ -118,7 +118,7 @@ func (s *schedule) move() error {
 			now := s.db.clock.now().UnixMilli()
 			broken = map[ref]error{}
 			var batch []ref
-			c := w.due.Cursor()
+			c := w.due.bucket.Cursor()
 			for k, _ := c.First(); k != nil && len(batch) < dueBatch; k, _ = c.Next() {
 				ms, r := dueOf(k)
 				if ms > now {
@@ -157,7 +157,7 @@ func (s *schedule) clamp(ctx context.Context) error {
 			apply: func(w *write) error {
 				now := s.db.clock.now()
 				ahead := map[ref]int64{}
-				c := w.due.Cursor()
+				c := w.due.bucket.Cursor()
 				k, _ := c.Seek(from)
 				for range dueBatch {
 					if k == nil {
@@ -188,7 +188,7 @@ func (s *schedule) clamp(ctx context.Context) error {
 // delayOf returns how long the message of r was to wait, as it says itself, or the attempt before does.
 func (w *write) delayOf(r ref) (time.Duration, bool) {
 	key := r.key()
-	m, err := decodeWaiting(key, w.open.Get(key))
+	m, err := decodeWaiting(key, w.open.get(key))
 	if err != nil {
 		return 0, false // makeReady will tell
 	}
@@ -196,7 +196,7 @@ func (w *write) delayOf(r ref) (time.Duration, bool) {
 		return time.Duration(m.delay) * time.Millisecond, true
 	}
 	key = r.attemptKey(m.attempt - 1)
-	value := w.attempts.Get(key)
+	value := w.attempts.get(key)
 	if value == nil {
 		return 0, false
 	}
@@ -210,7 +210,7 @@ func (w *write) delayOf(r ref) (time.Duration, bool) {
 // reschedule changes when a scheduled message is due.
 func (w *write) reschedule(r ref, ms int64) error {
 	key := r.key()
-	m, err := decodeWaiting(key, w.open.Get(key))
+	m, err := decodeWaiting(key, w.open.get(key))
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (w *write) reschedule(r ref, ms int64) error {
 // makeReady moves one scheduled message into its lane. It changes nothing of one that is damaged.
 func (w *write) makeReady(r ref) error {
 	key := r.key()
-	m, err := decodeWaiting(key, w.open.Get(key))
+	m, err := decodeWaiting(key, w.open.get(key))
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (w *write) repeats(o prepared) (bool, error) {
 		return false, err
 	}
 	key := ref{seq, o.message.Subscriber}.key()
-	value := w.open.Get(key)
+	value := w.open.get(key)
 	if value == nil {
 		return false, nil
 	}
@@ -152,17 +152,16 @@ func (w *write) consumeElsewhere(m core.Message) error {
 		return err
 	}
 	r := ref{seq, m.Subscriber}
-	known, there, err := waitingElsewhere(w.open.Bucket, r)
+	key := r.key()
+	known, there, err := waitingElsewhere(key, w.open.get(key))
 	if err != nil || !there || known.attempt != max(1, m.Attempt) {
 		return err
 	}
-	return w.remove(w.open, r.key())
+	return w.remove(w.open, key)
 }
 
-// waitingElsewhere returns the message of r that another queue has, if it has one.
-func waitingElsewhere(open *bbolt.Bucket, r ref) (known waiting, there bool, err error) {
-	key := r.key()
-	value := open.Get(key)
+// waitingElsewhere reads a message that another queue has, if that is what value is, which lies under key.
+func waitingElsewhere(key, value []byte) (known waiting, there bool, err error) {
 	if value == nil {
 		return waiting{}, false, nil
 	}
@@ -181,7 +180,8 @@ func (db *DB) Overtaken(ctx context.Context, m core.Message) (overtaken bool, er
 		if err != nil || seq == 0 {
 			return err
 		}
-		known, there, err := waitingElsewhere(tx.Bucket(bucketOpen), ref{seq, m.Subscriber})
+		key := ref{seq, m.Subscriber}.key()
+		known, there, err := waitingElsewhere(key, tx.Bucket(bucketOpen).Get(key))
 		overtaken = there && !known.since.Equal(m.Since) && known.attempt >= max(1, m.Attempt)
 		return err
 	})
@@ -208,7 +208,7 @@ func (w *write) followElsewhere(o prepared) error {
 		return err
 	}
 	key := r.key()
-	if value := w.open.Get(key); value != nil {
+	if value := w.open.get(key); value != nil {
 		known, err := decodeWaiting(key, value)
 		same := known.attempt == o.waiting.attempt && known.since.Equal(o.waiting.since)
 		if err != nil || known.life != elsewhere || same || known.attempt > o.waiting.attempt {

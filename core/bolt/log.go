@@ -98,7 +98,7 @@ func (w *write) logEvent(r core.EventRecord) error {
 		return err
 	}
 	key := seqKey(seq)
-	known := w.states.Get(key) != nil
+	known := w.states.get(key) != nil
 	switch {
 	case r.State != core.EventDispatched:
 		err = w.put(w.states, key, encodeNumber(uint64(r.State)))
@@ -121,7 +121,7 @@ func (w *write) logAttempt(a core.Attempt) error {
 	}
 	r := ref{seq, a.Subscriber}
 	key := r.attemptKey(a.Number)
-	if w.attempts.Get(key) != nil {
+	if w.attempts.get(key) != nil {
 		return nil
 	}
 	if err := w.indexDelivery(a.Event, r); err != nil {
@@ -140,7 +140,7 @@ func (w *write) indexDelivery(event core.EventID, r ref) error {
 		return nil
 	}
 	key := []byte(id)
-	if w.deliveries.Get(key) != nil {
+	if w.deliveries.get(key) != nil {
 		return nil
 	}
 	e := newEncoder(refLength)

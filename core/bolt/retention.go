@@ -45,7 +45,7 @@ func (db *DB) sweep(ctx context.Context, before time.Time) (removed int, err err
 				var old []core.Event
 				var seqs []uint64
 				n, more, last = 0, false, seq
-				c := w.events.Cursor()
+				c := w.events.bucket.Cursor()
 				for k, v := c.Seek(seqKey(seq + 1)); k != nil; k, v = c.Next() {
 					event, err := decodeEvent(k, v)
 					if err != nil {
@@ -83,10 +83,13 @@ func (db *DB) sweep(ctx context.Context, before time.Time) (removed int, err err
 
 // forget removes an event with everything that belongs to it, unless somebody may still want it.
 func (w *write) forget(event core.Event, seq uint64) (bool, error) {
-	if w.dead.Get([]byte(event.ID)) != nil {
+	if w.dead.get([]byte(event.ID)) != nil {
 		return false, nil
 	}
-	if k, _ := w.open.Cursor().Seek(seqKey(seq)); k != nil && refOf(k).seq == seq {
+	if err := w.open.grow(); err != nil {
+		return false, err
+	}
+	if k, _ := w.open.bucket.Cursor().Seek(seqKey(seq)); k != nil && refOf(k).seq == seq {
 		return false, nil
 	}
 	var subscribers []core.SubscriberID
@@ -95,7 +98,7 @@ func (w *write) forget(event core.Event, seq uint64) (bool, error) {
 	}
 	for _, sub := range subscribers {
 		id := []byte(core.DeliveryIDOf(event.ID, sub))
-		if w.dead.Get(id) != nil {
+		if w.dead.get(id) != nil {
 			return false, nil
 		}
 	}
@@ -105,7 +108,7 @@ func (w *write) forget(event core.Event, seq uint64) (bool, error) {
 		}
 	}
 	var attempts [][]byte // never delete under a cursor
-	err := hasPrefix(w.attempts.Cursor(), seqKey(seq), func(k, _ []byte) (bool, error) { attempts = append(attempts, k); return true, nil })
+	err := hasPrefix(w.attempts.bucket.Cursor(), seqKey(seq), func(k, _ []byte) (bool, error) { attempts = append(attempts, k); return true, nil })
 	if err != nil {
 		return false, err
 	}

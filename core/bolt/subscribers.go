@@ -101,7 +101,7 @@ func (db *DB) CreateSubscriber(ctx context.Context, s core.Subscriber) (core.Sub
 		return core.Subscriber{}, err
 	}
 	r := &request{size: 1024, apply: func(w *write) error {
-		number, err := w.subscribers.NextSequence()
+		number, err := w.subscribers.bucket.NextSequence()
 		if err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (db *DB) DeleteSubscriber(ctx context.Context, id core.SubscriberID) error 
 
 func (w *write) subscriber(id core.SubscriberID) (core.Subscriber, error) {
 	key := subscriberKey(id)
-	value := w.subscribers.Get(key)
+	value := w.subscribers.get(key)
 	if value == nil {
 		return core.Subscriber{}, fmt.Errorf("subscriber %s: %w", id, core.ErrNotFound)
 	}
@@ -192,7 +192,7 @@ func (w *write) putSubscriber(s core.Subscriber) error {
 // disable applies a record; one that is disabled already, or gone, stays as it is.
 func (w *write) disable(r core.DisableRecord) error {
 	key := subscriberKey(r.Subscriber)
-	value := w.subscribers.Get(key)
+	value := w.subscribers.get(key)
 	if value == nil {
 		return nil
 	}

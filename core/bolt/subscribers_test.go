@@ -21,7 +21,7 @@ func BenchmarkMatchAmongAHundredThousandSubscribers(b *testing.B) {
 	const n = 100_000
 	err = db.committer.do(&request{apply: func(w *write) error {
 		for i := range n {
-			number, err := w.subscribers.NextSequence()
+			number, err := w.subscribers.bucket.NextSequence()
 			if err != nil {
 				return err
 			}

@@ -42,10 +42,22 @@ const (
 func (t *trees) locked(f func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.touching(f)
+}
+
+// touching is locked for who has the lock.
+func (t *trees) touching(f func() error) error {
+	if t.lost {
+		return t.lostError()
+	}
 	t.lost = true
 	err := f()
 	t.lost = t.open == nil && t.journal != nil && t.journal.end > 0
 	return err
+}
+
+func (t *trees) lostError() error {
+	return fmt.Errorf("%w: %s failed, nothing is read until the daemon is started again", core.ErrUnavailable, t.file.Path())
 }
 
 // change lets apply change the open transaction, and makes durable what that changed. Where apply says that it stopped half-way, or there is no space to make it
@@ -192,9 +204,9 @@ func (t *trees) write(name uint64) error {
 
 // commit ends the open transaction in any case.
 func (t *trees) commit(name uint64) error {
-	tx := t.open.tx
+	tx, grown := t.open.tx, t.open.grow()
 	t.open = nil
-	if err := putHeader(tx, t.life, name); err != nil {
+	if err := errors.Join(grown, putHeader(tx, t.life, name)); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	if err := runHook(t.hooks.beforeCheckpoint); err != nil {
@@ -226,9 +238,12 @@ func (t *trees) look(f func(tx *bbolt.Tx) error) error {
 	defer t.mu.Unlock()
 	switch {
 	case t.lost:
-		return fmt.Errorf("%w: %s failed, nothing is read until the daemon is started again", core.ErrUnavailable, t.file.Path())
+		return t.lostError()
 	case t.open == nil:
 		return t.file.View(f)
+	}
+	if err := t.touching(t.open.grow); err != nil {
+		return err
 	}
 	return f(t.open.tx)
 }

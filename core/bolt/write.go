@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,12 +27,6 @@ type write struct {
 	events, ids, states, payloads, open, ready, due, attempts, deliveries, dead, deadTime, subscribers tree
 }
 
-// tree is a bucket, and its number in the journal.
-type tree struct {
-	*bbolt.Bucket
-	number byte
-}
-
 // effects are what memory must learn of a request once it is durable.
 type effects struct {
 	own         *claim // the consumed message, if this is a hand-over
@@ -53,18 +48,28 @@ type entry struct {
 
 func newWrite(tx *bbolt.Tx, life uint64) *write {
 	w := &write{tx: tx, life: life}
-	open := func(name []byte) tree { return tree{tx.Bucket(name), byte(numberOf(name))} }
+	open := func(name []byte) tree {
+		b := tx.Bucket(name)
+		return tree{bucket: b, cursor: b.Cursor(), number: byte(numberOf(name))}
+	}
 	sequential := func(name []byte) tree {
 		t := open(name)
-		t.FillPercent = sequentialFill
+		t.bucket.FillPercent = sequentialFill
+		return t
+	}
+	brief := func(t tree) tree {
+		t.young = map[string][]byte{}
 		return t
 	}
 	w.events, w.ids, w.states = sequential(bucketEvents), sequential(bucketIDs), sequential(bucketStates)
-	w.payloads, w.open, w.attempts = sequential(bucketPayloads), sequential(bucketOpen), sequential(bucketAttempts)
-	w.ready, w.due, w.deliveries = open(bucketReady), open(bucketDue), open(bucketDeliveries)
+	w.payloads, w.open, w.attempts = sequential(bucketPayloads), brief(sequential(bucketOpen)), sequential(bucketAttempts)
+	w.ready, w.due, w.deliveries = brief(open(bucketReady)), open(bucketDue), open(bucketDeliveries)
 	w.dead, w.deadTime, w.subscribers = open(bucketDead), open(bucketDeadTime), open(bucketSubscribers)
 	return w
 }
+
+// grow brings into the buckets what is young, for who reads them next.
+func (w *write) grow() error { return errors.Join(w.open.grow(), w.ready.grow()) }
 
 // put writes a record.
 func (w *write) put(t tree, key []byte, e encoder) error {
@@ -72,22 +77,32 @@ func (w *write) put(t tree, key []byte, e encoder) error {
 }
 
 // index writes a key that has no value.
-func (w *write) index(t tree, key []byte) error { return w.set(t, key, nil) }
+func (w *write) index(t tree, key []byte) error { return w.set(t, key, []byte{}) }
 
 func (w *write) set(t tree, key, value []byte) error {
 	w.changes.put(t.number, key, value)
-	return t.Put(key, value)
+	return t.put(key, value)
+}
+
+// add is set where nothing is under key.
+func (w *write) add(t tree, key, value []byte) {
+	w.changes.put(t.number, key, value)
+	t.add(key, value)
 }
 
 func (w *write) remove(t tree, key []byte) error {
 	w.changes.remove(t.number, key)
-	return t.Delete(key)
+	return t.remove(key)
 }
 
 // seqOf returns the sequence number of an event; 0: it is not known.
 func seqOf(ids *bbolt.Bucket, id core.EventID) (uint64, error) {
 	key := []byte(id)
-	value := ids.Get(key)
+	return decodeSeq(key, ids.Get(key))
+}
+
+// decodeSeq reads what ids has under key, if it has something.
+func decodeSeq(key, value []byte) (uint64, error) {
 	if value == nil {
 		return 0, nil
 	}
@@ -99,7 +114,8 @@ func (w *write) seqOf(id core.EventID) (uint64, error) {
 	if w.knownID == id {
 		return w.knownSeq, nil
 	}
-	seq, err := seqOf(w.ids.Bucket, id)
+	key := []byte(id)
+	seq, err := decodeSeq(key, w.ids.get(key))
 	if err == nil {
 		w.knownID, w.knownSeq, w.added = id, seq, nil
 	}
@@ -108,7 +124,7 @@ func (w *write) seqOf(id core.EventID) (uint64, error) {
 
 // addEvent writes the record of an event that is not known.
 func (w *write) addEvent(record encoder, e *core.Event) (uint64, error) {
-	seq, err := w.events.NextSequence()
+	seq, err := w.events.bucket.NextSequence()
 	if err != nil {
 		return 0, err
 	}
@@ -156,7 +172,8 @@ func (w *write) file(event core.EventID, r ref, m waiting) error {
 	key := r.key()
 	inPlace := false
 	added := w.takeAdded(r)
-	if old := w.open.Get(key); old != nil {
+	old := w.open.get(key)
+	if old != nil {
 		known, err := decodeWaiting(key, old)
 		if err != nil {
 			return err
@@ -180,9 +197,6 @@ func (w *write) file(event core.EventID, r ref, m waiting) error {
 		}
 	}
 	m.life = w.life
-	if err := w.put(w.open, key, encodeWaiting(m)); err != nil {
-		return err
-	}
 	if m.due == 0 {
 		if !inPlace {
 			w.effects.ready = append(w.effects.ready, entry{m.lane, r})
@@ -192,7 +206,15 @@ func (w *write) file(event core.EventID, r ref, m waiting) error {
 		} else if added != nil {
 			w.effects.filed = append(w.effects.filed, filed{r, m, *added})
 		}
-		return w.index(w.ready, r.readyKey(m.lane))
+		if old == nil {
+			w.add(w.open, key, seal(key, encodeWaiting(m)))
+			w.add(w.ready, r.readyKey(m.lane), []byte{})
+			return nil
+		}
+		return errors.Join(w.put(w.open, key, encodeWaiting(m)), w.index(w.ready, r.readyKey(m.lane)))
+	}
+	if err := w.put(w.open, key, encodeWaiting(m)); err != nil {
+		return err
 	}
 	w.scheduled(r, 1)
 	if w.effects.earliest == 0 || m.due < w.effects.earliest {
@@ -232,7 +254,7 @@ func (w *write) consume(c *claim) error {
 	w.effects.own = c
 	key := c.ref.key()
 	w.knownID, w.knownSeq, w.added = c.event, c.ref.seq, nil
-	value := w.open.Get(key)
+	value := w.open.get(key)
 	if value == nil {
 		return nil
 	}
@@ -272,7 +294,7 @@ func (w *write) isRepeat(o prepared) (bool, error) {
 		return false, err
 	}
 	key := []byte(o.message.Event)
-	value := w.dead.Get(key)
+	value := w.dead.get(key)
 	if value == nil {
 		return true, nil
 	}
@@ -287,7 +309,7 @@ func (w *write) replay(m core.Message) error {
 		id = string(core.DeliveryIDOf(m.Event, m.Subscriber))
 	}
 	key := []byte(id)
-	value := w.dead.Get(key)
+	value := w.dead.get(key)
 	if value == nil {
 		return nil
 	}
@@ -338,7 +360,7 @@ func (w *write) admissible(batch []prepared) error {
 				return conflict(content.ID)
 			}
 		case seq != 0:
-			same, err := sameEvent(w.events.Bucket, seq, *content)
+			same, err := sameEvent(w.events.bucket, seq, *content)
 			if err != nil {
 				return err
 			}

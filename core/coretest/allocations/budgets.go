@@ -12,8 +12,8 @@ func budgets() map[string]budget {
 		"httpapi: POST /v1/events":  {7, 0.5}, // reading the event is part of it
 		"eventjson: read an event":  {2, 0.5},
 		"rabbitmq: read a trigger":  {6, 0.5},
-		"bolt: publish an event":    {45, 1.4}, // pages and lists are each commit's, which 64 publishers share
-		"bolt: publish and consume": {84, 5},   // how often the file is written and grows in between varies
+		"bolt: publish an event":    {39, 1.4}, // pages and lists are each commit's, which 64 publishers share
+		"bolt: publish and consume": {70, 5},   // how often the file is written and grows in between varies
 		"bolt: match subscribers":   {0, 0},
 		"dispatch: an event":        {17, 0.5},   // with one subscriber, whose attempt its consumer makes; one is the trace context's text
 		"dispatch: a delivery":      {11, 0.5},   // that waited; as above
