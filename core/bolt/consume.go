@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider/postrider/core"
@@ -27,8 +28,8 @@ func (db *DB) Consume(ctx context.Context, q core.QueueName, concurrency int, h 
 	lanes.releaseAll()
 	handling, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	c := &consumer{db: db, lanes: lanes, handler: h, intake: ctx, handling: handling, free: make(chan struct{}, max(1, concurrency)),
-		workers: crew.New()}
+	c := &consumer{db: db, lanes: lanes, handler: h, intake: ctx, handling: handling, busy: make(chan struct{}, max(1, concurrency)),
+		workers: crew.New(), failed: make(chan error, 1)}
 	err := c.run()
 	return errors.Join(err, c.drain(abandon))
 }
@@ -40,61 +41,61 @@ type consumer struct {
 	handler  core.Handler
 	intake   context.Context // ends: claim no more
 	handling context.Context // ends: give up what is in flight
-	free     chan struct{}   // holds one for each running worker
+	ended    atomic.Bool     // claim no more either
+	busy     chan struct{}   // holds one for each running worker
 	workers  *crew.Crew
+	failed   chan error // why nothing can be claimed
 }
 
-// run starts a worker for every message that finds none, until the intake ends.
+// run has workers claim what there is, until the intake ends.
 func (c *consumer) run() error {
-	for {
-		select {
-		case <-c.intake.Done():
-			return nil
-		case <-c.db.closing:
-			return core.ErrClosed
-		case <-c.db.committer.dead:
-			return nil // drain tells why
-		case c.free <- struct{}{}:
-		}
-		// A worker that claims nothing ends and gives its place back, so this never spins: it waits for the next signal.
-		first, err := c.lanes.claim()
-		if err != nil {
-			<-c.free
-			return fmt.Errorf("read queue %q: %w", c.lanes.queue, err)
-		}
-		if first == nil {
-			<-c.free
-			select {
-			case <-c.intake.Done():
-				return nil
-			case <-c.db.closing:
-				return core.ErrClosed
-			case <-c.db.committer.dead:
-				return nil
-			case <-c.lanes.signal:
-			}
-			continue
-		}
-		c.workers.Go(func() {
-			c.work(first)
-			<-c.free
-			poke(c.lanes.signal) // something may have come between the last claim and this
-		})
+	defer c.ended.Store(true)
+	c.lanes.offerTo(c.enlist)
+	defer c.lanes.offerTo(nil)
+	select {
+	case <-c.intake.Done():
+		return nil
+	case <-c.db.closing:
+		return core.ErrClosed
+	case <-c.db.committer.dead:
+		return nil // drain tells why
+	case err := <-c.failed:
+		return fmt.Errorf("read queue %q: %w", c.lanes.queue, err)
 	}
 }
 
-// work handles first and whatever else is ready.
-func (c *consumer) work(first *claim) {
-	for next := first; next != nil; {
+// enlist starts a worker, unless as many as may be are at work: whoever of them is done first claims what is next.
+func (c *consumer) enlist() {
+	select {
+	case c.busy <- struct{}{}:
+		c.workers.Go(c.work)
+	default:
+	}
+}
+
+// work handles whatever is ready, one message after the other.
+func (c *consumer) work() {
+	for c.intake.Err() == nil && !c.ended.Load() && !c.db.committer.ended() {
+		next, err := c.lanes.claim()
+		if err != nil {
+			c.fail(err)
+			break
+		}
+		if next == nil {
+			<-c.busy
+			c.lanes.tellAgain() // something may have come between the claim and this, when all were at work
+			return
+		}
 		c.handle(next)
-		if c.intake.Err() != nil || c.db.committer.ended() {
-			return
-		}
-		var err error
-		if next, err = c.lanes.claim(); err != nil {
-			c.db.log.Error("the queue cannot be read", "queue", c.lanes.queue, "error", err)
-			return
-		}
+	}
+	<-c.busy
+}
+
+// fail ends the consumer.
+func (c *consumer) fail(err error) {
+	select {
+	case c.failed <- err:
+	default: // another worker was first
 	}
 }
 

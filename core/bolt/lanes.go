@@ -23,9 +23,9 @@ type lanes struct {
 	first   *lane // whose turn it is; linked by next
 	last    *lane
 	claimed map[ref]*claim
-	handed  map[ref]int   // the attempt of open messages that a Handler has failed at before
-	waiting int           // ready and not claimed
-	signal  chan struct{} // poked when there may be something to claim
+	handed  map[ref]int // the attempt of open messages that a Handler has failed at before
+	waiting int         // ready and not claimed
+	offer   func()      // called, with the lanes locked, when there is something to claim; nil: nobody wants to know
 }
 
 // lane is one FIFO. Everything of it in the file up to tail is in the window, claimed, or set aside.
@@ -83,7 +83,6 @@ func newLanes(q core.QueueName, read func(string, ref, int) ([]ref, error)) *lan
 	return &lanes{
 		queue: q, read: read,
 		lanes: map[string]*lane{}, claimed: map[ref]*claim{}, handed: map[ref]int{},
-		signal: make(chan struct{}, 1),
 	}
 }
 
@@ -128,7 +127,30 @@ func (s *lanes) applied(fx *effects) {
 			s.add(e)
 		}
 	}
-	poke(s.signal)
+	s.tell()
+}
+
+// tell offers what there is to claim, if there is something. One who claims is enough: with each claim the next one is told. The lock is held.
+func (s *lanes) tell() {
+	if s.first != nil && s.offer != nil {
+		s.offer()
+	}
+}
+
+// tellAgain is tell, for who looked before and found nothing.
+func (s *lanes) tellAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tell()
+}
+
+// offerTo has offer called from now on when there is something to claim, and at once if there is; nil: nobody. Once it returns, the one before is not called
+// any more.
+func (s *lanes) offerTo(offer func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offer = offer
+	s.tell()
 }
 
 func (s *lanes) add(e entry) {
@@ -283,22 +305,21 @@ func (s *lanes) vanished(c *claim) {
 
 func (s *lanes) release(l *lane, flag *bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	*flag = false
 	s.queueUp(l)
 	s.forget(l)
-	s.mu.Unlock()
-	poke(s.signal)
+	s.tell()
 }
 
 // releaseAll offers everything anew: a new Handler knows nothing of what an earlier one held back.
 func (s *lanes) releaseAll() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, l := range s.lanes {
 		l.held, l.probing, l.limit = false, false, 0
 		s.queueUp(l)
 	}
-	s.mu.Unlock()
-	poke(s.signal)
 }
 
 // queueUp gives l a turn if it has something to offer.
@@ -352,6 +373,7 @@ func (s *lanes) claim() (*claim, error) {
 		c := &claim{lane: l, ref: r, failed: s.handed[r]}
 		s.waiting--
 		s.claimed[r] = c
+		s.tell()
 		return c, nil
 	}
 	return nil, nil
