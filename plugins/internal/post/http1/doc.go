@@ -12,10 +12,12 @@
 //     Neither looking nor closing waits, whatever a receiver does: both may happen in somebody else's attempt.
 //   - A request is sent again only if not a byte of it had left.
 //   - An answer that comes before the whole request was taken is returned at once, and the rest of the request goes on being sent.
-//   - When the request's context ends, the connection is closed, in whatever phase it is.
-//   - Phases are told to [net/http/httptrace], those that the package post uses: GetConn, TLSHandshakeStart, GotConn, WroteRequest, GotFirstResponseByte.
+//   - When the request's context ends, or its own time, the connection is closed, in whatever phase it is.
+//   - Phases are told, those that the package post uses: as [net/http/httptrace] has them.
 //
-// A request's body has to be in memory, as an event's payload is: a body whose Read waits would hold up its caller, even after its context has ended.
+// A [Request] is what little a webhook needs: its body is in memory, as an event's payload is, and its header is in the order in which it is sent.
+// [Transport.RoundTrip] makes one of a [net/http.Request], whose body it reads first: one whose Read waits holds up its caller, even after its context has
+// ended.
 //
 // Left out is what no webhook needs: proxies, compression, bodies of requests whose length is not known, CONNECT and upgrades, Expect, HTTP/2. And a dial ends
 // with the request that it was for, where net/http would go on and keep the connection.
