@@ -103,6 +103,7 @@ func (s *Sender) Send(ctx context.Context, m Message, rule *Rule) sdk.Outcome {
 		URL:      target,
 		Header:   m.header(a.fields[:0], s.userAgent, sdk.Traceparent(ctx)),
 		Body:     m.Body,
+		Asks:     asked,
 		Until:    time.Now().Add(limit),
 		Progress: a,
 	}

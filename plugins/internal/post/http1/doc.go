@@ -4,8 +4,8 @@
 // For a small webhook that was most of what sending cost. A [Transport] writes and reads on the caller's goroutine, and holds buffers only while they are used.
 // What that saves is on the page on speed (cmd/postrider/internal/bench/README.md); BenchmarkCPUOfSend of the package post measures it.
 //
-// Start reading at transport.go. An answer is parsed by [net/http.ReadResponse]: it comes from strangers, and what is tried out there is known there. The
-// rest does what net/http does, and its tests hold both to the same words:
+// Start reading at transport.go. An answer is parsed by [net/http.ReadResponse], unless it is as simple as can be: it comes from strangers, and what is tried
+// out there is known there. The rest does what net/http does, and its tests hold both to the same words:
 //
 //   - A connection is kept if the answer ended where it said it would, and nothing came after. Before it is used again it is looked at: one
 //     that was closed, or on which something came that nobody had asked for, is dropped. Once a second all of them are.

@@ -40,7 +40,8 @@ type exchange struct {
 	reader  *bufio.Reader // of conn
 	writing chan error    // what became of the request; nil: that is known
 	reuse   bool          // the connection, after this
-	body    io.ReadCloser // as ReadResponse returns it
+	body    io.ReadCloser // of the answer, without an end to the exchange
+	sized   sized         // that body, where the answer is simple
 
 	mu       sync.Mutex
 	answered bool  // the header is there
@@ -129,14 +130,31 @@ func (x *exchange) writeAll(host string) error {
 	return err
 }
 
-// receive reads the header of the answer. Of 1xx ones it makes nothing (RFC 9110, section 15.2).
+// receive reads the header of the answer.
 func (x *exchange) receive() (*http.Response, error) {
 	x.conn.left, x.conn.exceeded = x.transport.config.HeaderLimit, false
 	if _, err := x.reader.Peek(1); err != nil {
 		return nil, err
 	}
 	x.request.Progress.GotFirstResponseByte()
-	var asked *http.Request // nil: what could have the answer lack a body was not asked for
+	response, ok := x.simple()
+	if !ok {
+		var err error
+		if response, err = x.parse(); err != nil {
+			return nil, err
+		}
+	}
+	x.conn.left = math.MaxInt64
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.answered = true
+	_ = x.conn.stream.SetReadDeadline(time.Time{})
+	return response, nil
+}
+
+// parse reads whatever header a receiver sends. Of 1xx ones it makes nothing (RFC 9110, section 15.2).
+func (x *exchange) parse() (*http.Response, error) {
+	var asked *http.Request // nil: what has the answer lack a body was not asked for
 	if x.request.Method == http.MethodHead {
 		asked = &http.Request{Method: http.MethodHead}
 	}
@@ -148,11 +166,6 @@ func (x *exchange) receive() (*http.Response, error) {
 		case err != nil:
 			return nil, err
 		case response.StatusCode/100 != 1 || response.StatusCode == http.StatusSwitchingProtocols:
-			x.conn.left = math.MaxInt64
-			x.mu.Lock()
-			defer x.mu.Unlock()
-			x.answered = true
-			_ = x.conn.stream.SetReadDeadline(time.Time{})
 			return response, nil
 		}
 	}

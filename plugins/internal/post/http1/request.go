@@ -21,6 +21,7 @@ type Request struct {
 	Header   []Field
 	Body     []byte
 	Close    bool      // the connection, afterwards
+	Asks     []string  // the fields of the answer's header that are looked at, the others may be missing; nil: all of them, and its status line
 	Until    time.Time // when the exchange must be over, the answer's body included; zero: the context alone says that
 	Progress Progress
 }
