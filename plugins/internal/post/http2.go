@@ -70,8 +70,10 @@ func (t overNetHTTP) Send(ctx context.Context, r *http1.Request) (*http.Response
 		WroteRequest:         r.Progress.WroteRequest,
 		GotFirstResponseByte: r.Progress.GotFirstResponseByte,
 	}))
-	for _, field := range r.Header {
-		request.Header[field.Name] = []string{field.Value}
+	values := make([]string, len(r.Header))
+	for i, field := range r.Header {
+		values[i] = field.Value
+		request.Header[field.Name] = values[i : i+1 : i+1]
 	}
 	if len(r.Body) > 0 {
 		request.Body, _ = request.GetBody() // which has no error
