@@ -37,6 +37,14 @@ func (c *call) Value(key any) any {
 	return c.tracedContext.Value(key)
 }
 
+// AfterFunc is what package context looks for, so that a context derived from a call's costs no goroutine.
+func (c *call) AfterFunc(f func()) (stop func() bool) {
+	if own, ok := c.Context.(*lifetime); ok {
+		return own.AfterFunc(f)
+	}
+	return context.AfterFunc(c.Context, f)
+}
+
 func callOf(ctx context.Context) (*call, bool) {
 	c, ok := ctx.Value(callKey{}).(*call)
 	return c, ok

@@ -39,12 +39,13 @@ type exchange[Q request, A any] struct {
 	outbox      *wire.Outbox[A]
 	idle        chan task[Q] // taken by goroutines that have nothing to do; no task: go home
 	mu          sync.Mutex
-	running     map[uint64]context.CancelFunc
+	running     map[uint64]*lifetime
+	over        bool // the stream is
 }
 
 // task is one request with its own context.
 type task[Q any] struct {
-	ctx     context.Context
+	ctx     *lifetime
 	request Q
 }
 
@@ -56,7 +57,7 @@ const linger = time.Second
 func (x *exchange[Q, A]) run(ctx context.Context) error {
 	x.outbox = wire.NewOutbox[A]()
 	x.idle = make(chan task[Q])
-	x.running = make(map[uint64]context.CancelFunc)
+	x.running = make(map[uint64]*lifetime)
 	ctx, cancel := context.WithCancel(ctx)
 	var group, thinning sync.WaitGroup
 	defer group.Wait()
@@ -64,6 +65,10 @@ func (x *exchange[Q, A]) run(ctx context.Context) error {
 	defer thinning.Wait() // nobody is sent anything after that
 	defer cancel()
 	thinning.Go(func() { x.thin(ctx) })
+	group.Go(func() {
+		<-ctx.Done()
+		x.cancelAll()
+	})
 	group.Go(func() {
 		defer cancel()
 		x.outbox.Run(ctx, x.size, x.send) //nolint:errcheck // when it can't send, nor can receive, which reports it
@@ -89,22 +94,23 @@ func (x *exchange[Q, A]) run(ctx context.Context) error {
 
 // start never blocks: it runs on the stream's reader. Its error ends the stream: of two requests with one id, no answer could be told apart.
 func (x *exchange[Q, A]) start(stream context.Context, group *sync.WaitGroup, q Q) error {
-	ctx, cancel := deadline(stream, q)
+	ctx := &lifetime{stream: stream, deadline: deadline(q)}
 	x.mu.Lock()
 	_, again := x.running[q.GetId()]
 	full := len(x.running) >= x.maxInFlight
 	if !again && !full {
-		x.running[q.GetId()] = cancel
+		x.running[q.GetId()] = ctx
 	}
+	over := x.over
 	x.mu.Unlock()
 	switch {
 	case again:
-		cancel()
 		return status.Errorf(codes.InvalidArgument, "%s: request %d is in flight already: each needs an id of its own", x.name(q), q.GetId())
 	case full:
-		cancel()
 		x.outbox.Put(x.failed(q, &pluginv1.Failure{Message: fmt.Sprintf("%s: more than %d requests are in flight", x.name(q), x.maxInFlight)}))
 		return nil
+	case over:
+		ctx.end(context.Canceled)
 	}
 	t := task[Q]{ctx, q}
 	select {
@@ -159,30 +165,40 @@ func (x *exchange[Q, A]) do(t task[Q]) {
 // longest is the longest time that can be told, in milliseconds: 292 years.
 const longest = math.MaxInt64 / int64(time.Millisecond)
 
-// deadline bounds one request by the time that the daemon gives it.
-func deadline(ctx context.Context, q request) (context.Context, context.CancelFunc) {
+// deadline returns when a request is over, by the time that the daemon gives it; zero: never.
+func deadline(q request) time.Time {
 	if remaining := q.GetRemainingMs(); remaining > 0 {
-		return context.WithTimeout(ctx, time.Duration(min(remaining, longest))*time.Millisecond)
+		return time.Now().Add(time.Duration(min(remaining, longest)) * time.Millisecond)
 	}
-	return context.WithCancel(ctx)
+	return time.Time{}
 }
 
 // cancel ends the context of a request. It goes on being in flight until it is answered.
 func (x *exchange[Q, A]) cancel(id uint64) {
 	x.mu.Lock()
-	cancel := x.running[id]
+	ctx := x.running[id]
 	x.mu.Unlock()
-	if cancel != nil {
-		cancel()
+	if ctx != nil {
+		ctx.end(context.Canceled)
+	}
+}
+
+// cancelAll ends the contexts of all requests, and of those that may still be read.
+func (x *exchange[Q, A]) cancelAll() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over = true
+	for _, ctx := range x.running {
+		ctx.end(context.Canceled)
 	}
 }
 
 func (x *exchange[Q, A]) finish(id uint64) {
 	x.mu.Lock()
-	cancel := x.running[id]
+	ctx := x.running[id]
 	delete(x.running, id)
 	x.mu.Unlock()
-	cancel()
+	ctx.end(context.Canceled)
 }
 
 // answer runs the author's code and turns whatever it does into an answer: a panic, and even runtime.Goexit, cost one request only.

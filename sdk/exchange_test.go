@@ -147,8 +147,7 @@ func TestAnIdThatIsInFlightAlreadyEndsTheStreamAndNotThePlugin(t *testing.T) {
 }
 
 func TestTheLongestRemainingTimeIsNotOver(t *testing.T) {
-	ctx, cancel := deadline(t.Context(), &pluginv1.ResolveRequest{RemainingMs: math.MaxInt64})
-	defer cancel()
+	ctx := lifetime{stream: t.Context(), deadline: deadline(&pluginv1.ResolveRequest{RemainingMs: math.MaxInt64})}
 	if err := ctx.Err(); err != nil {
 		t.Errorf("got %v at once", err)
 	}

@@ -19,7 +19,7 @@ func budgets() map[string]budget {
 		"dispatch: a delivery":      {11, 0.5},   // that waited; as above
 		"pluginhost: notify":        {1, 0.5},    // the context that the trace context travels in
 		"host: a delivery":          {6, 0.9},    // at the daemon's end; what meets on a stream is flushed together
-		"sdk: a delivery":           {21.5, 1.4}, // at both ends; one is the trace context's
-		"post: a POST":              {68, 0.9},   // and its receiver, in the same process, whose net/http has some 20 of them. Six tell in which phase a receiver stalls
+		"sdk: a delivery":           {20.5, 1.4}, // at both ends; one is the trace context's
+		"post: a POST":              {42, 0.9},   // and its receiver, in the same process, whose net/http has some 20 of them
 	}
 }

@@ -21,6 +21,9 @@ const (
 	excerptLimit = 1 << 10  // bytes kept of it
 )
 
+// asked are the fields of an answer's header that are looked at here.
+var asked = []string{"Retry-After", "Location"}
+
 // answer reads the receiver's answer, closes it, and returns what it means.
 func answer(response *http.Response, host string, limit time.Duration, rule *Rule) sdk.Outcome {
 	defer response.Body.Close()

@@ -19,10 +19,10 @@ func (s *Sender) failure(ctx context.Context, a *attempt, host string, all time.
 	if refused, ok := errors.AsType[*sdk.EgressError](err); ok {
 		return sdk.Rejected(refused.Error())
 	}
-	switch ctx.Err() {
-	case context.DeadlineExceeded:
+	switch {
+	case err == context.DeadlineExceeded: // itself: that of a dial, or of a header, only says that it is one
 		return sdk.Retry(a.stalled(host, all))
-	case context.Canceled:
+	case ctx.Err() != nil:
 		return sdk.Retry(fmt.Sprintf("the attempt at %s was called off before an answer came", host))
 	}
 	if problem, ok := sentence(host, err); ok {

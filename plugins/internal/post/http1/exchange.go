@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -23,7 +24,7 @@ const (
 
 var (
 	readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
-	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, atOnce) }}
+	buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, atOnce+2<<10)) }}
 )
 
 var errClosed = errors.New("the answer's body was closed before")
@@ -32,28 +33,31 @@ var errClosed = errors.New("the answer's body was closed before")
 type exchange struct {
 	transport *Transport
 	conn      *conn
-	request   *http.Request
-	hooks     *httptrace.ClientTrace
+	ctx       context.Context //nolint:containedctx // the exchange is over when it ends
+	request   *Request
 
 	stop    func() bool   // of closing the connection when the context ends; false: it is too late for that
 	reader  *bufio.Reader // of conn
 	writing chan error    // what became of the request; nil: that is known
-	fault   error         // the request's own: it can't be sent over any connection
 	reuse   bool          // the connection, after this
-	body    io.ReadCloser // as ReadResponse returns it
+	body    io.ReadCloser // of the answer, without an end to the exchange
+	sized   sized         // that body, where the answer is simple
 
 	mu       sync.Mutex
 	answered bool  // the header is there
-	ended    error // what Read returns from now on; nil: the exchange goes on
+	failed   error // what Read returns from now on; nil: the exchange goes on
 }
 
-func (x *exchange) roundTrip() (*http.Response, error) {
+func (x *exchange) roundTrip(host string) (*http.Response, error) {
 	x.conn.socket.wrote.Store(false)
-	x.stop = context.AfterFunc(x.request.Context(), func() { x.conn.socket.Close() })
+	x.stop = afterFunc(x.ctx, x.conn.abort)
+	if !x.request.Until.IsZero() {
+		x.conn.limit(x.request.Until)
+	}
 	x.reader = readers.Get().(*bufio.Reader)
 	x.reader.Reset(x.conn)
 
-	failure := x.send()
+	failure := x.send(host)
 	if failure != nil && !x.conn.socket.wrote.Load() {
 		x.end(false)
 		return nil, failure
@@ -62,7 +66,7 @@ func (x *exchange) roundTrip() (*http.Response, error) {
 	response, err := x.receive()
 	if err != nil {
 		x.end(false)
-		return nil, cmp.Or(x.fault, err)
+		return nil, err
 	}
 	response.TLS = x.conn.tls
 	x.reuse = failure == nil && !response.Close && !x.request.Close && response.StatusCode >= 200
@@ -74,30 +78,29 @@ func (x *exchange) roundTrip() (*http.Response, error) {
 	return response, nil
 }
 
+// ended returns why the exchange has ended; nil: for no reason that lies in its context or its time.
+func (x *exchange) ended() error {
+	if x.conn.over.Load() {
+		return context.DeadlineExceeded
+	}
+	return ended(x.ctx, time.Time{})
+}
+
 // send writes the request. One that is long is written by a goroutine of its own: its receiver may answer before it has taken it all, or instead.
-func (x *exchange) send() error {
-	if x.request.ContentLength <= atOnce {
-		return x.write()
+func (x *exchange) send(host string) error {
+	if len(x.request.Body) <= atOnce {
+		return x.write(host)
 	}
 	_ = x.conn.stream.SetReadDeadline(time.Time{}) // begins when the request has left
 	x.writing = make(chan error, 1)
-	go func() { x.writing <- x.write() }()
+	go func() { x.writing <- x.write(host) }()
 	return nil
 }
 
 // write begins the time that the answer's header may take.
-func (x *exchange) write() error {
-	w := writers.Get().(*bufio.Writer)
-	defer writers.Put(w)
-	w.Reset(x.conn.stream)
-	err := write(w, x.request)
-	if _, broken := w.Write(nil); err != nil && broken == nil {
-		x.fault = err
-	} else {
-		err = w.Flush()
-	}
-	w.Reset(nil)
-	x.hooks.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+func (x *exchange) write(host string) error {
+	err := x.writeAll(host)
+	x.request.Progress.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.answered {
@@ -110,26 +113,59 @@ func (x *exchange) write() error {
 	return err
 }
 
-// receive reads the header of the answer. Of 1xx ones it makes nothing (RFC 9110, section 15.2).
+// writeAll writes a short request in one go, and of a long one first as much as goes at once.
+func (x *exchange) writeAll(host string) error {
+	buffer := buffers.Get().(*bytes.Buffer)
+	defer func() {
+		buffer.Reset()
+		buffers.Put(buffer)
+	}()
+	first := min(len(x.request.Body), atOnce)
+	buffer.Write(x.request.appendHead(buffer.AvailableBuffer(), host))
+	buffer.Write(x.request.Body[:first])
+	_, err := x.conn.stream.Write(buffer.Bytes())
+	if rest := x.request.Body[first:]; err == nil && len(rest) > 0 {
+		_, err = x.conn.stream.Write(rest)
+	}
+	return err
+}
+
+// receive reads the header of the answer.
 func (x *exchange) receive() (*http.Response, error) {
 	x.conn.left, x.conn.exceeded = x.transport.config.HeaderLimit, false
 	if _, err := x.reader.Peek(1); err != nil {
 		return nil, err
 	}
-	x.hooks.GotFirstResponseByte()
+	x.request.Progress.GotFirstResponseByte()
+	response, ok := x.simple()
+	if !ok {
+		var err error
+		if response, err = x.parse(); err != nil {
+			return nil, err
+		}
+	}
+	x.conn.left = math.MaxInt64
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.answered = true
+	_ = x.conn.stream.SetReadDeadline(time.Time{})
+	return response, nil
+}
+
+// parse reads whatever header a receiver sends. Of 1xx ones it makes nothing (RFC 9110, section 15.2).
+func (x *exchange) parse() (*http.Response, error) {
+	var asked *http.Request // nil: what has the answer lack a body was not asked for
+	if x.request.Method == http.MethodHead {
+		asked = &http.Request{Method: http.MethodHead}
+	}
 	for {
-		response, err := http.ReadResponse(x.reader, x.request)
+		response, err := http.ReadResponse(x.reader, asked)
 		switch {
 		case err != nil && x.conn.exceeded:
 			return nil, fmt.Errorf("the answer's headers exceeded %d bytes", x.transport.config.HeaderLimit)
 		case err != nil:
 			return nil, err
 		case response.StatusCode/100 != 1 || response.StatusCode == http.StatusSwitchingProtocols:
-			x.conn.left = math.MaxInt64
-			x.mu.Lock()
-			defer x.mu.Unlock()
-			x.answered = true
-			_ = x.conn.stream.SetReadDeadline(time.Time{})
 			return response, nil
 		}
 	}
@@ -138,7 +174,7 @@ func (x *exchange) receive() (*http.Response, error) {
 // Read reads the answer's body.
 func (x *exchange) Read(p []byte) (int, error) {
 	x.mu.Lock()
-	err := x.ended
+	err := x.failed
 	x.mu.Unlock()
 	if err != nil {
 		return 0, err
@@ -148,12 +184,12 @@ func (x *exchange) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if err != io.EOF {
-		err = ended(x.request.Context(), err)
+		err = cmp.Or(x.ended(), err)
 	}
 	x.mu.Lock()
-	before := x.ended
+	before := x.failed
 	if before == nil {
-		x.ended = err
+		x.failed = err
 	}
 	x.mu.Unlock()
 	if before != nil { // it was closed meanwhile
@@ -166,8 +202,8 @@ func (x *exchange) Read(p []byte) (int, error) {
 // Close closes the connection, too, unless the body was read to its end. A Read that waits meanwhile returns.
 func (x *exchange) Close() error {
 	x.mu.Lock()
-	before := x.ended
-	x.ended = errClosed
+	before := x.failed
+	x.failed = errClosed
 	x.mu.Unlock()
 	if before == nil {
 		x.end(false)
@@ -185,11 +221,14 @@ func (x *exchange) end(complete bool) {
 		x.reuse = <-x.writing == nil && x.reuse
 		_ = x.conn.stream.SetWriteDeadline(time.Time{})
 	}
-	stopped := x.stop()
+	undisturbed := x.stop()
+	if !x.request.Until.IsZero() {
+		undisturbed = x.conn.guard.Stop() && undisturbed
+	}
 	if !complete {
 		return
 	}
-	keep := stopped && x.reuse && x.reader.Buffered() == 0
+	keep := undisturbed && x.reuse && x.reader.Buffered() == 0
 	x.reader.Reset(nil)
 	readers.Put(x.reader)
 	x.reader = nil
