@@ -57,9 +57,10 @@ type claim struct {
 	back    bool // and that one has come due
 }
 
-// How much of a lane is in memory: windows share about windowTotal entries, a lane gets from windowMin to windowMax of them.
+// How much of a lane is in memory: windows share about windowTotal entries, a lane gets from windowMin to windowMax of them. To read on is to read what was
+// only just added, too, which then costs its way into the trees and out again: with windows of 256, a busy lane took 3 % more of the daemon's CPU.
 const (
-	windowMax   = 256
+	windowMax   = 1024
 	windowMin   = 4
 	windowTotal = 1 << 16
 )
