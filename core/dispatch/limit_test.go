@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// TestALimitedContextEndsLikeOneWithATimeout begins calls, ends them and their parents at random, and compares each with what [context.WithTimeout] makes
-// of the same.
+// TestALimitedContextEndsLikeOneWithATimeout begins calls, ends them and their parents at random, and compares each, and a child that a callee makes of it,
+// with what [context.WithTimeout] makes of the same.
 func TestALimitedContextEndsLikeOneWithATimeout(t *testing.T) {
 	const after = 10 * time.Millisecond
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
 			type pair struct {
-				ours   *limited
-				theirs context.Context
-				stop   func()
+				ours           *limited
+				theirs         context.Context
+				child, another context.Context
+				stop           func()
 			}
 			rng := rand.New(rand.NewPCG(seed, 0))
 			l := newLimit(after)
@@ -36,7 +37,11 @@ func TestALimitedContextEndsLikeOneWithATimeout(t *testing.T) {
 					parent := parents[rng.IntN(len(parents))]
 					theirs, stop := context.WithTimeout(parent, after)
 					ours := l.begin(parent)
-					calls = append(calls, pair{ours, theirs, func() { ours.stop(); stop() }})
+					child, cancel := context.WithCancel(ours)
+					defer cancel()
+					another, cancel := context.WithCancel(theirs)
+					defer cancel()
+					calls = append(calls, pair{ours, theirs, child, another, func() { ours.stop(); stop() }})
 				case n < 8 && len(calls) > 0:
 					calls[rng.IntN(len(calls))].stop()
 				case n == 8 && step > 30:
@@ -48,6 +53,9 @@ func TestALimitedContextEndsLikeOneWithATimeout(t *testing.T) {
 				for i, c := range calls {
 					if got, want := c.ours.Err(), c.theirs.Err(); got != want {
 						t.Fatalf("seed %d, step %d, call %d: got %v, want %v", seed, step, i, got, want)
+					}
+					if got, want := c.child.Err(), c.another.Err(); got != want {
+						t.Fatalf("seed %d, step %d, call %d: its child got %v, want %v", seed, step, i, got, want)
 					}
 					select {
 					case <-c.ours.Done():
