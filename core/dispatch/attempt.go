@@ -143,8 +143,8 @@ func (e *Engine) notify(ctx context.Context, w *work) (core.Answer, error) {
 		}
 		payload = fresh
 	}
-	calling, cancel := context.WithTimeout(ctx, e.config.AttemptTimeout)
-	defer cancel()
+	calling := e.attempts.begin(ctx)
+	defer calling.stop()
 	envelope := w.subscriber.Envelope
 	if envelope == "" {
 		envelope = e.config.Envelope
@@ -165,8 +165,8 @@ func (e *Engine) resolve(ctx context.Context, service core.Service, event core.E
 	}
 	started := time.Now()
 	defer func() { e.services.leave(service, experience{took: time.Since(started)}) }()
-	calling, cancel := context.WithTimeout(ctx, e.config.ResolveTimeout)
-	defer cancel()
+	calling := e.resolutions.begin(ctx)
+	defer calling.stop()
 	payload, err := e.config.Plugins.Resolve(calling, core.Resolution{Service: service, Arguments: event.Arguments, Event: event.ID, Trace: trace})
 	if err != nil {
 		return nil, err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,6 +87,49 @@ func consumeDelivery(tb testing.TB) (consume func(context.Context) error) {
 
 func BenchmarkEvent(b *testing.B)    { benchmark(b, consumeEvent(b)) }
 func BenchmarkDelivery(b *testing.B) { benchmark(b, consumeDelivery(b)) }
+
+// BenchmarkEventsAtOnce consumes 32 events at a time for each CPU, of one subscriber. The answers come from another goroutine, as those do that a plugin
+// writes to its stream.
+func BenchmarkEventsAtOnce(b *testing.B) {
+	e, event := benchEngine(b)
+	calls := make(chan chan<- struct{}, 64)
+	defer close(calls)
+	go func() {
+		for answer := range calls {
+			answer <- struct{}{}
+		}
+	}()
+	e.config.Plugins = plugins{notify: func(ctx context.Context, _ core.Notification) (core.Answer, error) {
+		answer := make(chan struct{}, 1)
+		calls <- answer
+		select {
+		case <-answer:
+			return delivered()
+		case <-ctx.Done():
+			return core.Answer{}, ctx.Err()
+		}
+	}}
+	flying, land := context.WithCancel(b.Context())
+	defer land()
+	handling, abandon := context.WithCancel(b.Context())
+	defer abandon()
+	var last atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			one := event
+			one.ID = core.EventID(fmt.Sprintf("evt_%026d", last.Add(1)))
+			message := core.EventMessage(one)
+			message.Fresh = true
+			result, err := e.handleEvent(handling, flying, message)
+			if err := checkHandled(result, err, 2); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
 
 func benchmark(b *testing.B, consume func(context.Context) error) {
 	b.ReportAllocs()

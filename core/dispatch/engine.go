@@ -81,6 +81,11 @@ type Engine struct {
 	services *lanes[core.Service]
 	flights  flights
 
+	// Their parents are the context that a queue has for all its handlers, and that of all inline attempts.
+	patience    *limit // of events with their inline attempts
+	attempts    *limit // calls of notifiers
+	resolutions *limit // calls of resolvers
+
 	pilots *crew.Crew // make inline attempts, which may outlive the event they began with
 }
 
@@ -91,7 +96,8 @@ func New(c Config) *Engine {
 		log:      c.Logger.Named("dispatch"),
 		lanes:    newLanes[core.SubscriberID](c.LaneConcurrency, deliveryWorkers),
 		services: newLanes[core.Service](resolverShare, eventWorkers),
-		pilots:   crew.New(),
+		patience: newLimit(slow), attempts: newLimit(c.AttemptTimeout), resolutions: newLimit(c.ResolveTimeout),
+		pilots: crew.New(),
 	}
 	c.Subscribers.WatchSubscribers(e.lanes.wake)
 	return e

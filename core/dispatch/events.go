@@ -152,11 +152,13 @@ func (e *Engine) deliver(ctx, flying context.Context, result core.Result, first 
 		result.Next = append(result.Next, first.key().asMessage(first.since))
 	}
 
-	late := make(chan struct{})
-	timer := time.AfterFunc(slow, func() { close(late) })
-	defer timer.Stop()
+	if len(inline) == 0 {
+		return result, nil
+	}
+	waiting := e.patience.begin(ctx)
+	defer waiting.stop()
 	for _, f := range inline {
-		landed, err := e.awaitInline(ctx, f, late)
+		landed, err := e.awaitInline(ctx, f, waiting.Done())
 		if err != nil {
 			return core.Result{}, err
 		}

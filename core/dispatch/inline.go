@@ -29,17 +29,19 @@ func (e *Engine) startInline(ctx, flying context.Context, w *work, mayWait bool)
 }
 
 // awaitInline returns what follows from the attempt, or nil when the event should not wait any longer: it is late, and the attempt goes on without
-// the event, or it could not be made. A delivery message then takes it up.
-func (e *Engine) awaitInline(ctx context.Context, f *flight, late <-chan struct{}) (*core.Result, error) {
-	select {
+// the event, or it could not be made. A delivery message then takes it up. enough is closed when the event has waited long enough, or ctx, which is its own, has ended.
+func (e *Engine) awaitInline(ctx context.Context, f *flight, enough <-chan struct{}) (*core.Result, error) {
+	select { // nobody else waits on either: on the end of ctx itself all events would
 	case <-f.landed:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-late:
-		if !f.hasLanded() {
-			e.lanes.markBusy(f.key.subscriber)
-			return nil, nil
+	case <-enough:
+		if f.hasLanded() {
+			break
 		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		e.lanes.markBusy(f.key.subscriber)
+		return nil, nil
 	}
 	e.flights.forget(f)
 	if f.err != nil {

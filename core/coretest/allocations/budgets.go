@@ -15,8 +15,8 @@ func budgets() map[string]budget {
 		"bolt: publish an event":    {39, 1.4}, // pages and lists are each commit's, which 64 publishers share
 		"bolt: publish and consume": {70, 5},   // how often the file is written and grows in between varies
 		"bolt: match subscribers":   {0, 0},
-		"dispatch: an event":        {17, 0.5},   // with one subscriber, whose attempt its consumer makes; one is the trace context's text
-		"dispatch: a delivery":      {11, 0.5},   // that waited; as above
+		"dispatch: an event":        {14, 0.5},   // with one subscriber, whose attempt its consumer makes; one is the trace context's text
+		"dispatch: a delivery":      {9, 0.5},    // that waited; as above
 		"pluginhost: notify":        {1, 0.5},    // the context that the trace context travels in
 		"host: a delivery":          {6, 0.9},    // at the daemon's end; what meets on a stream is flushed together
 		"sdk: a delivery":           {20.5, 1.4}, // at both ends; one is the trace context's
