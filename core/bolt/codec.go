@@ -39,18 +39,18 @@ func seal(key []byte, e encoder) []byte {
 }
 
 // unseal checks a stored value and returns a decoder of its fields.
-func unseal(bucket, key, value []byte) (*decoder, error) {
+func unseal(bucket, key, value []byte) (decoder, error) {
 	if len(value) < 1+crcLength {
-		return nil, damaged(bucket, key, "the record is cut off")
+		return decoder{}, damaged(bucket, key, "the record is cut off")
 	}
 	body, crc := value[:len(value)-crcLength], binary.LittleEndian.Uint32(value[len(value)-crcLength:])
 	if crc32.Update(crc32.Checksum(body, castagnoli), castagnoli, key) != crc {
-		return nil, damaged(bucket, key, "the checksum does not match")
+		return decoder{}, damaged(bucket, key, "the checksum does not match")
 	}
 	if body[0] != recordVersion {
-		return nil, damaged(bucket, key, fmt.Sprintf("a record of version %d, this Postrider reads version %d", body[0], recordVersion))
+		return decoder{}, damaged(bucket, key, fmt.Sprintf("a record of version %d, this Postrider reads version %d", body[0], recordVersion))
 	}
-	return &decoder{b: body[1:]}, nil
+	return decoder{b: body[1:]}, nil
 }
 
 func damaged(bucket, key []byte, what string) error {
