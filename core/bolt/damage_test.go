@@ -146,7 +146,7 @@ func TestAnotherFormatVersionIsRefused(t *testing.T) {
 func TestADamagedFileIsRefusedWithAClearError(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
 		"cut off":          func(b []byte) []byte { return b[:len(b)/4] },
-		"cut to one page":  func(b []byte) []byte { return b[:4096] },
+		"cut to one page":  func(b []byte) []byte { return b[:pageSize] },
 		"cut to nothing":   func(b []byte) []byte { return b[:10] },
 		"text":             func([]byte) []byte { return []byte(strings.Repeat("this is no database\n", 4096)) },
 		"zeroes":           func(b []byte) []byte { clear(b); return b },
@@ -185,7 +185,7 @@ func usedPages(t *testing.T, path string) (used []int) {
 		t.Fatal(err)
 	}
 	err = file.View(func(tx *bbolt.Tx) error {
-		for page := 2; int64(page)*4096 < tx.Size(); page++ {
+		for page := 2; int64(page)*pageSize < tx.Size(); page++ {
 			if info, err := tx.Page(page); err == nil && info != nil && info.Type != "free" {
 				used = append(used, page)
 			}
@@ -213,7 +213,7 @@ func TestAFlippedBitInAPageNeverEndsTheProcess(t *testing.T) {
 	for _, page := range usedPages(t, path) {
 		for range flips {
 			b := bytes.Clone(whole)
-			b[page*4096+noise.IntN(96)] ^= 1 << noise.IntN(8) // the page's header and its first entries
+			b[page*pageSize+noise.IntN(96)] ^= 1 << noise.IntN(8) // the page's header and its first entries
 			if err := os.WriteFile(path, b, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -244,7 +244,7 @@ func TestAPageThatIsOverwrittenIsFound(t *testing.T) {
 	noise := rand.New(rand.NewPCG(3, 4))
 	for _, page := range used {
 		b := append([]byte(nil), whole...)
-		for i := page * 4096; i < (page+1)*4096; i++ {
+		for i := page * pageSize; i < (page+1)*pageSize; i++ {
 			b[i] ^= byte(noise.Uint32())
 		}
 		if err := os.WriteFile(path, b, 0o600); err != nil {
