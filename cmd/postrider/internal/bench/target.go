@@ -204,7 +204,7 @@ func (d *target) create(ctx context.Context, s subscription) (int64, error) {
 	return created.ID, err
 }
 
-// databaseSize returns the size of the file of our own daemon, in bytes; 0 where there is none.
+// databaseSize returns what the file of our own daemon takes of the disk, in bytes; 0 where there is none.
 func (d *target) databaseSize() int64 {
 	if d.own == nil {
 		return 0
@@ -213,7 +213,7 @@ func (d *target) databaseSize() int64 {
 	if err != nil {
 		return 0
 	}
-	return info.Size()
+	return onDisk(info)
 }
 
 func (d *target) databaseFile() string { return filepath.Join(d.own.DataDir(), daemon.DatabaseFile) }
