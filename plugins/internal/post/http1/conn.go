@@ -69,8 +69,9 @@ func (t *Transport) dial(ctx context.Context, r *Request) (c *conn, err error) {
 		defer cancel()
 	}
 	defer func() {
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
+		at, _ := ctx.Deadline() // by the clock: a dial has a timer of its own, and may be told before the context is
+		if why := ended(ctx, at); err != nil && why != nil {
+			err = why
 		}
 	}()
 	host, port := r.URL.Hostname(), r.URL.Port()

@@ -39,6 +39,8 @@ func FuzzAnswer(f *testing.F) {
 		"", ok, ok + ok, ok + "\n", "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n" + ok, "HTTP/1.0 200 OK\r\n\r\nok", "HTTP/1.1 101 A\r\n\r\nb",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", "HTTP/1.1 304 A\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nok",
+		"HTTP/1.1 204 A\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 503 A\r\nretry-AFTER: 7\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok",
+		"HTTP/1.1 200 OK\nContent-Length: 2\n\nok\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: b\n\nok\r\n\r\n",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -52,33 +54,55 @@ func FuzzAnswer(f *testing.F) {
 		}
 		ours := open(t, Config{Dial: dial})
 		theirs := &http.Transport{DialContext: dial, MaxResponseHeaderBytes: ours.config.HeaderLimit, DisableCompression: true}
-		got, gotBody, gotErr := answerOf(t, ours)
-		if ours.idle.byAge.Len() == 1 && conn.answer.Len() > 0 {
-			t.Errorf("the connection is kept, with %d bytes on it", conn.answer.Len())
-		}
-		ours.CloseIdleConnections()
-		want, wantBody, wantErr := answerOf(t, theirs)
+		want, wantErr := answerOf(t, theirs)
 		theirs.CloseIdleConnections()
-		if want == http.StatusSwitchingProtocols {
-			wantBody, wantErr = "", nil // net/http hands the connection over as its body
+		if want.status == http.StatusSwitchingProtocols {
+			want.body, wantErr = "", nil // net/http hands the connection over as its body
 		}
-		if got != want || gotBody != wantBody || (gotErr == nil) != (wantErr == nil) {
-			t.Errorf("got %d %q, %v\nwant %d %q, %v", got, gotBody, gotErr, want, wantBody, wantErr)
+		for _, by := range []http.RoundTripper{ours, asking{ours}} {
+			got, err := answerOf(t, by)
+			if ours.idle.byAge.Len() == 1 && conn.answer.Len() > 0 {
+				t.Errorf("%T: the connection is kept, with %d bytes on it", by, conn.answer.Len())
+			}
+			ours.CloseIdleConnections()
+			if got != want || (err == nil) != (wantErr == nil) {
+				t.Errorf("%T:\n got %+v, %v\nwant %+v, %v", by, got, err, want, wantErr)
+			}
 		}
 	})
 }
 
-// answerOf returns what a transport makes of an answer; status 0: nothing.
-func answerOf(t *testing.T, by http.RoundTripper) (status int, body string, err error) {
+// asking looks at few fields of an answer's header, so that one that is simple is read as such.
+type asking struct{ *Transport }
+
+func (a asking) RoundTrip(r *http.Request) (*http.Response, error) {
+	own, err := requestOf(r)
+	if err != nil {
+		return nil, err
+	}
+	own.Asks = asks
+	return a.Send(r.Context(), own)
+}
+
+// made is what a transport makes of an answer; status 0: nothing.
+type made struct {
+	status               int
+	body                 string
+	retryAfter, location string
+}
+
+func answerOf(t *testing.T, by http.RoundTripper) (made, error) {
 	response, err := by.RoundTrip(post(t, t.Context(), "http://example.com", "{}"))
 	if err != nil {
-		return 0, "", err
+		return made{}, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode == http.StatusSwitchingProtocols {
-		return response.StatusCode, "", nil
+	m := made{status: response.StatusCode, retryAfter: response.Header.Get("Retry-After"), location: response.Header.Get("Location")}
+	if m.status == http.StatusSwitchingProtocols {
+		return m, nil
 	}
 	content := new(strings.Builder)
 	_, err = io.Copy(content, io.LimitReader(response.Body, 1<<20))
-	return response.StatusCode, content.String(), err
+	m.body = content.String()
+	return m, err
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 )
@@ -73,6 +74,28 @@ func TestARequestsTimeEndsItsExchangeInWhateverPhaseItIs(t *testing.T) {
 				<-closed
 			}
 		})
+	}
+}
+
+// As net's does, by the time that the context tells it.
+func TestADialThatEndsBeforeItsContextIsOverAtTheRequestsTimeToo(t *testing.T) {
+	t.Parallel()
+	transport := open(t, Config{Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		for at, _ := ctx.Deadline(); time.Now().Before(at); { // without a pause, in which the context would end
+		}
+		return nil, os.ErrDeadlineExceeded
+	}})
+	for range 20 { // one may be too late all the same
+		response, err := transport.Send(t.Context(), until(t, "http://receiver.example", []byte("{}"), time.Now().Add(time.Millisecond)))
+		if err != context.DeadlineExceeded {
+			t.Fatalf("got %v, %v", response, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		response, err = transport.Send(ctx, until(t, "http://receiver.example", []byte("{}"), time.Time{}))
+		cancel()
+		if err != context.DeadlineExceeded {
+			t.Fatalf("by a context: got %v, %v", response, err)
+		}
 	}
 }
 
