@@ -151,10 +151,10 @@ func TestACrashInTheMiddleOfACheckpointLosesNothing(t *testing.T) {
 	for _, point := range []string{"before the file is written", "before the journal begins anew"} {
 		t.Run(point, func(t *testing.T) {
 			d := dead{path: filepath.Join(t.TempDir(), "postrider.db")}
-			armed := false
+			var armed atomic.Bool // the committer writes the file when it likes
 			crash := func(here string) func() error {
 				return func() error {
-					if armed && here == point {
+					if armed.Load() && here == point {
 						return errors.New("died by the test")
 					}
 					return nil
@@ -171,7 +171,7 @@ func TestACrashInTheMiddleOfACheckpointLosesNothing(t *testing.T) {
 				}
 				d.accepted = append(d.accepted, e)
 			}
-			armed = true
+			armed.Store(true)
 			if err := db.committer.do(&request{settle: true}); !errors.Is(err, core.ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
