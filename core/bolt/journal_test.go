@@ -151,10 +151,10 @@ func TestACrashInTheMiddleOfACheckpointLosesNothing(t *testing.T) {
 	for _, point := range []string{"before the file is written", "before the journal begins anew"} {
 		t.Run(point, func(t *testing.T) {
 			d := dead{path: filepath.Join(t.TempDir(), "postrider.db")}
-			armed := false
+			var armed atomic.Bool // the committer writes the file when it likes
 			crash := func(here string) func() error {
 				return func() error {
-					if armed && here == point {
+					if armed.Load() && here == point {
 						return errors.New("died by the test")
 					}
 					return nil
@@ -171,7 +171,7 @@ func TestACrashInTheMiddleOfACheckpointLosesNothing(t *testing.T) {
 				}
 				d.accepted = append(d.accepted, e)
 			}
-			armed = true
+			armed.Store(true)
 			if err := db.committer.do(&request{settle: true}); !errors.Is(err, core.ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
@@ -373,6 +373,61 @@ func TestWhatAFailedWriteLeftOpenIsNotRead(t *testing.T) {
 	}
 	if _, _, err := db.Deliveries(t.Context(), core.DeliveryFilter{}); !errors.Is(err, core.ErrUnavailable) {
 		t.Errorf("list after a failure: got %v, want ErrUnavailable", err)
+	}
+}
+
+// Whoever reads has what is young written into the trees first, and may meet a damaged page there.
+func TestWhatAReaderLeftHalfDoneIsNeitherReadNorWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postrider.db")
+	if err := createFile(path); err != nil {
+		t.Fatal(err)
+	}
+	file, err := openLocked(path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trees := &trees{file: file, life: 1, long: checkpointSize}
+	put := func(number uint64) error {
+		return trees.change(func(w *write) bool { return w.index(w.due, ref{number, 1}.dueKey(1)) == nil })
+	}
+	for number := range uint64(2) { // one into the file, one into the journal
+		if err := put(number + 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trees.open.ready = tree{young: map[string][]byte{"a": {}}} // without a bucket: it panics as bbolt does on a damaged page
+	look := func() error {
+		return readable(func() error {
+			return trees.look(func(*bbolt.Tx) error { t.Error("it is read"); return nil })
+		})
+	}
+	if err := look(); !errors.Is(err, core.ErrDamaged) {
+		t.Errorf("the reader: got %v, want ErrDamaged", err)
+	}
+	if err := look(); !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("the next reader: got %v, want ErrUnavailable", err)
+	}
+	if err := put(3); !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("a write: got %v, want ErrUnavailable", err)
+	}
+	if err := trees.checkpoint(); !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("a checkpoint: got %v, want ErrUnavailable", err)
+	}
+	if err := trees.close(); err != nil {
+		t.Fatal(err)
+	}
+	if file, err = openFile(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	err = file.View(func(tx *bbolt.Tx) error {
+		if n := tx.Bucket(bucketDue).Stats().KeyN; n != 2 {
+			t.Errorf("after the next start there are %d of 2", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

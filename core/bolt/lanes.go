@@ -288,6 +288,7 @@ func (s *lanes) setAside(c *claim) {
 	delete(s.claimed, c.ref)
 	c.lane.claims--
 	s.queueUp(c.lane)
+	s.tell()
 }
 
 // vanished ends a claim on a message that is in the file no more.
@@ -302,6 +303,7 @@ func (s *lanes) vanished(c *claim) {
 	}
 	s.queueUp(c.lane)
 	s.forget(c.lane)
+	s.tell()
 }
 
 func (s *lanes) release(l *lane, flag *bool) {

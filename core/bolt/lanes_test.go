@@ -277,6 +277,31 @@ func TestALaneThatIsFullWastesFewHandOvers(t *testing.T) {
 	}
 }
 
+// A Handler may hold on to a message beyond the drain, and let go of it when another Consume has begun, whose workers have all gone.
+func TestALaneIsOfferedWhenAHandlerOfAnEarlierConsumeMakesRoom(t *testing.T) {
+	for name, end := range map[string]func(*lanes, *claim){
+		"handed over": func(s *lanes, c *claim) { s.applied(&effects{own: c}) }, "set aside": (*lanes).setAside, "gone": (*lanes).vanished,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := laneOf(3)
+			late, _ := s.claim()
+			s.releaseAll()
+			offered := false
+			s.offerTo(func() { offered = true })
+			held, _ := s.claim()
+			s.giveBack(held, &core.Held{Notify: func(wake func()) { wake() }}) // the lane has room for one, which the earlier Handler has
+			if c, err := s.claim(); c != nil || err != nil {
+				t.Fatalf("claimed beyond the room of the lane: %v, %v", c, err)
+			}
+			offered = false
+			end(s, late)
+			if !offered {
+				t.Error("there is room, and nobody is told")
+			}
+		})
+	}
+}
+
 func TestAMessageThatIsOvertakenWhileItIsInHandCountsOnce(t *testing.T) {
 	r := ref{1, 1}
 	for _, test := range []struct {

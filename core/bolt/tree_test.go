@@ -70,3 +70,75 @@ func TestABriefTreeHoldsWhatWasPutAndNotRemoved(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A tree keeps its cursor while its bucket changes under it: from one that lies in its parent's page to one of many pages, whole runs of which are emptied.
+func TestATreeAnswersAsItsBucketDoesWhateverChangedInTheTransaction(t *testing.T) {
+	t.Parallel()
+	file, err := bbolt.Open(filepath.Join(t.TempDir(), "x"), 0o600, &bbolt.Options{NoSync: true, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	random := rand.New(rand.NewPCG(3, 4))
+	key := func(n int) []byte { return fmt.Appendf(nil, "%032d", n) }
+	want := map[string]string{}
+	const keys, transactions = 2000, 48
+	for n := range transactions {
+		err := file.Update(func(tx *bbolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists([]byte("b"))
+			if err != nil {
+				return err
+			}
+			tree := tree{bucket: b, cursor: b.Cursor()}
+			if n%2 == 1 {
+				tree.young = map[string][]byte{}
+			}
+			for range 1 + random.IntN(6) {
+				// A run of keys: so are pages filled, and emptied.
+				from, length := random.IntN(keys), 1+random.IntN(min(keys, 1<<(n/4)))
+				puts := random.IntN(5) < 2
+				for k := from; k < min(keys, from+length); k++ {
+					name, value := key(k), fmt.Sprint(n, k)
+					_, there := want[string(name)]
+					switch {
+					case !puts:
+						err = tree.remove(name)
+						delete(want, string(name))
+					case there || tree.young == nil:
+						err = tree.put(name, []byte(value))
+						want[string(name)] = value
+					default:
+						tree.add(name, []byte(value))
+						want[string(name)] = value
+					}
+					if err != nil {
+						return err
+					}
+					asked := key(random.IntN(keys))
+					if got, value := tree.get(asked), want[string(asked)]; string(got) != value || (got == nil) != (value == "") {
+						return fmt.Errorf("%q has %q, want %q", asked, got, value)
+					}
+				}
+				if random.IntN(3) == 0 {
+					if err := tree.grow(); err != nil {
+						return err
+					}
+				}
+			}
+			return tree.grow()
+		})
+		if err == nil {
+			err = file.View(func(tx *bbolt.Tx) error {
+				got := map[string]string{}
+				err := tx.Bucket([]byte("b")).ForEach(func(k, v []byte) error { got[string(k)] = string(v); return nil })
+				if !maps.Equal(got, want) {
+					return fmt.Errorf("the bucket has %d keys, want %d: %v, want %v", len(got), len(want), got, want)
+				}
+				return err
+			})
+		}
+		if err != nil {
+			t.Fatalf("transaction %d: %v", n, err)
+		}
+	}
+}
