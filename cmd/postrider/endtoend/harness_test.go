@@ -25,6 +25,11 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	for _, name := range []string{"POSTRIDER_DATA_DIR", "POSTRIDER_URL", "POSTRIDER_TOKEN"} { // of a daemon of whoever runs the tests
+		if err := os.Unsetenv(name); err != nil {
+			log.Fatal(err)
+		}
+	}
 	dir, err := os.MkdirTemp("", "postrider-e2e-")
 	if err != nil {
 		log.Fatal(err)
