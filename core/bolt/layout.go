@@ -29,8 +29,8 @@ import (
 // seq numbers events in the order of their acceptance, so that every insert lands at the end of its bucket, where pages are filled
 // to the brim, and so that one event's attempts and messages are one range.
 //
-// An event that is delivered at once costs four small puts beside its record (ids, open, ready, attempts) and two deletes. Its state is
-// not written: "accepted" is an event whose message is open, "dispatched" one whose message is gone. The id of a delivery
+// An event that is delivered at once costs two small puts beside its record (ids, attempts): its message gets into open and ready only where it waits longer
+// (see tree). Its state is not written: "accepted" is an event whose message is open, "dispatched" one whose message is gone. The id of a delivery
 // of an event with an id of Postrider's own begins with that id's time (see core.DeliveryIDOf), so that the few events of
 // that millisecond are asked instead of an index.
 //

@@ -93,7 +93,7 @@ func (c *Crew) dismiss() {
 	}
 }
 
-// Wait returns when every function has, and ends the crew: Go must not be called any more, but by functions that still run.
+// Wait returns when every function has, and ends the crew: Go must not be called any more.
 func (c *Crew) Wait() {
 	c.mu.Lock()
 	c.ended = true

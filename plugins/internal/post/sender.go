@@ -39,7 +39,8 @@ type transport interface {
 	http.RoundTripper // for whoever asks for tokens
 	CloseIdleConnections()
 
-	// Send is [http1.Transport.Send]: it keeps to the request's time by itself, and tells its Progress.
+	// Send is [http1.Transport.Send], for requests that have an Until, and neither a Host of their own nor Close nor two fields of one name. It keeps to the
+	// request's time by itself, and tells its Progress.
 	Send(context.Context, *http1.Request) (*http.Response, error)
 }
 

@@ -94,13 +94,7 @@ func TestAnAnswerIsReadAsNetHTTPReadsIt(t *testing.T) {
 						t.Errorf("trailer: got %v", response.Trailer)
 					}
 				}
-				want := int32(2)
-				if test.reused {
-					want = 1
-				}
-				if n := r.connections.Load(); n != want {
-					t.Errorf("two requests took %d connections, want %d", n, want)
-				}
+				r.took(t, test.reused)
 			})
 		})
 	}
@@ -123,9 +117,7 @@ func TestTheAnswerToHEADHasNoBody(t *testing.T) {
 				t.Errorf("got %q, %v with length %d", body, err, response.ContentLength)
 			}
 		}
-		if n := r.connections.Load(); n != 1 {
-			t.Errorf("two requests took %d connections", n)
-		}
+		r.took(t, true)
 	})
 }
 
@@ -157,9 +149,7 @@ func TestAnAnswerThatIsNotReadCostsItsConnection(t *testing.T) {
 			}
 			<-closed
 		}
-		if n := r.connections.Load(); n != 2 {
-			t.Errorf("two requests took %d connections", n)
-		}
+		r.took(t, false)
 	})
 }
 
@@ -237,9 +227,7 @@ func TestAReceiverThatAnswersBeforeItReadsGetsTheWholeRequest(t *testing.T) {
 				t.Errorf("the receiver got %d bytes of %d", n, size)
 			}
 		}
-		if n := r.connections.Load(); n != 1 {
-			t.Errorf("two requests took %d connections", n)
-		}
+		r.took(t, true)
 	})
 }
 

@@ -172,3 +172,15 @@ func send(t testing.TB, by http.RoundTripper, url, body string) (response *http.
 	content, err := io.ReadAll(response.Body)
 	return response, string(content), err
 }
+
+// took checks how many connections two requests took: one, if the second one was sent over that of the first.
+func (r *receiver) took(t *testing.T, reused bool) {
+	t.Helper()
+	want := int32(2)
+	if reused {
+		want = 1
+	}
+	if n := r.connections.Load(); n != want {
+		t.Errorf("two requests took %d connections, want %d", n, want)
+	}
+}

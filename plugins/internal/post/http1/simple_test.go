@@ -124,13 +124,7 @@ func TestASimpleAnswerIsRead(t *testing.T) {
 					t.Errorf("got %d bytes, %v, and a header %v", len(body), err, response.Header)
 				}
 			}
-			want := int32(2)
-			if test.reused {
-				want = 1
-			}
-			if n := r.connections.Load(); n != want {
-				t.Errorf("two requests took %d connections, want %d", n, want)
-			}
+			r.took(t, test.reused)
 		})
 	}
 }
