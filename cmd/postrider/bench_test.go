@@ -64,6 +64,7 @@ func TestEveryScenarioOfBenchMeasuresAndLosesNothing(t *testing.T) {
 		"slow":       {"--slow-share 0.2", 200 + 200, []string{"p99 of the healthy", "p50 of the healthy", "one hangs: p99"}},
 		"failing":    {"", 125 + 125, []string{"p99 of the healthy", "one fails: p99"}},
 		"neighbours": {"--subscribers 10", 200 + 200, []string{"p99 of the healthy", "two are ill: p99"}},
+		"piled-up":   {"", 250 + 250 + 250, []string{"p99 of the healthy, it hangs", "p99 of the healthy, it answers 500", "right behind them"}},
 		"resolver":   {"", 2000 + 2000 + 50, []string{"with / without", "delivered, resolved", "resolved, at 100/s: p99"}},
 		"retries":    {"--events 50", 50, []string{"off the schedule: p50", "off the schedule: worst"}},
 		"cold-start": {"", 1, []string{"start to first delivery", "start to ready"}},

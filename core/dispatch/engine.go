@@ -80,6 +80,7 @@ type Engine struct {
 	lanes    *lanes[core.SubscriberID]
 	services *lanes[core.Service]
 	flights  flights
+	pace     *pace // of events whose receivers are all ill
 
 	// Their parents are the context that a queue has for all its handlers, and that of all inline attempts.
 	patience    *limit // of events with their inline attempts
@@ -97,7 +98,7 @@ func New(c Config) *Engine {
 		lanes:    newLanes[core.SubscriberID](c.LaneConcurrency, deliveryWorkers),
 		services: newLanes[core.Service](resolverShare, eventWorkers),
 		patience: newLimit(slow), attempts: newLimit(c.AttemptTimeout), resolutions: newLimit(c.ResolveTimeout),
-		pilots: crew.New(),
+		pace: newPace(), pilots: crew.New(),
 	}
 	c.Subscribers.WatchSubscribers(e.lanes.wake)
 	return e

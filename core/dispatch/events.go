@@ -38,6 +38,11 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 		// All events of this name wait for the same lane: better here, unresolved, than as delivery messages.
 		return core.Result{}, e.noRoom(only)
 	}
+	if e.areIll(subscribers) {
+		if held := e.pace.pass(event.Name); held != nil {
+			return core.Result{}, held
+		}
+	}
 
 	record := core.EventRecord{Event: event, State: core.EventDispatched}
 	if !webhook.Service.IsZero() {
@@ -55,6 +60,19 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 
 	result := core.Result{Log: append(append(make([]core.Record, 0, 1+min(len(subscribers), inlineSubscribers)), revived(m)...), record)}
 	return e.deliver(ctx, flying, result, work{event: event, payload: payload, number: 1, first: 1}, subscribers)
+}
+
+// areIll reports whether none of few subscribers is healthy. Many are always taken for healthy: some of them will be.
+func (e *Engine) areIll(subscribers []core.Subscriber) bool {
+	if len(subscribers) > inlineSubscribers {
+		return false
+	}
+	for i := range subscribers {
+		if !e.lanes.isIll(subscribers[i].ID) {
+			return false
+		}
+	}
+	return true
 }
 
 // dispatchAgain returns what follows from an event that was dispatched before and is handed over again: the successors of its deliveries, since they may be

@@ -253,6 +253,14 @@ func (l *lanes[K]) isCrowded(key K) bool {
 	return at != nil && at.healthy() && at.taken >= l.places && len(at.door) >= doorRoom
 }
 
+// isIll reports whether an attempt in the lane of key would likely fail or be slow.
+func (l *lanes[K]) isIll(key K) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.active[key]
+	return at != nil && !at.healthy()
+}
+
 // full returns the error of a message that found no place in the lane of key. It waits until a quarter of the places is free, or half of the
 // room at the door: woken for each single one, a queue would hand over two messages, one of them in vain, for every attempt.
 func (l *lanes[K]) full(key K, reason string) *core.Held {

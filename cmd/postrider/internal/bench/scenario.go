@@ -20,7 +20,7 @@ type Scenario struct {
 // Scenarios returns all of them, the default first.
 func Scenarios() []Scenario {
 	return []Scenario{
-		burst(), batches(), openLoop(), fanOut(), slowEndpoint(), failingEndpoint(), neighbours(), resolver(),
+		burst(), batches(), openLoop(), fanOut(), slowEndpoint(), failingEndpoint(), neighbours(), piledUp(), resolver(),
 		retries(), coldStart(), idle(), manySubscribers(), backlog(),
 	}
 }
