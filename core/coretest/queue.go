@@ -24,6 +24,7 @@ func TestQueue(t *testing.T, place func(t *testing.T) Place) {
 		{"what a handler refuses is delivered again", redeliveredOnError},
 		{"a held lane waits until it is woken and no other lane does", heldLane},
 		{"a lane with a backlog and little room holds up no other", backlogHoldsUpNoOther},
+		{"a lane that goes on gets what is among the backlog of one that does not", goesOnAlone},
 		{"log and successors are there before the successor is handed over", logBeforeSuccessor},
 		{"due messages come on time", dueOnTime},
 		{"a repeated publish is dropped and a conflicting one refused", repeats},
@@ -245,6 +246,56 @@ func backlogHoldsUpNoOther(t *testing.T, p Place) {
 	}
 	c.stop()
 	wantDepth(t, b, core.EventQueue, 0, 0)
+}
+
+// goesOnAlone has two lanes without room, whose long backlogs are mixed. One of them is woken: each of its messages comes, and none of the other's.
+func goesOnAlone(t *testing.T, p Place) {
+	b := p.Open(t)
+	defer closed(t, b)
+	const each = 600
+	missing := map[core.EventID]bool{}
+	var out []core.Outgoing
+	for range each {
+		goesOn := newEvent("lane.on")
+		missing[goesOn.ID] = true
+		for _, e := range []core.Event{newEvent("lane.stopped"), goesOn} {
+			out = append(out, core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(e)})
+		}
+	}
+	if err := b.Publish(t.Context(), out...); err != nil {
+		t.Fatal(err)
+	}
+	open, got := make(chan struct{}), make(chan core.EventID, 2*each)
+	var held sync.WaitGroup
+	held.Add(2)
+	var once [2]sync.Once
+	c := consume(t, b, core.EventQueue, 4, func(_ context.Context, m core.Message) (core.Result, error) {
+		if m.Lane == "lane.stopped" {
+			once[0].Do(held.Done)
+			return core.Result{}, &core.Held{Reason: "full", Notify: func(func()) {}}
+		}
+		select {
+		case <-open:
+			got <- m.Event
+			return core.Result{}, nil
+		default:
+		}
+		once[1].Do(held.Done)
+		return core.Result{}, &core.Held{Reason: "full", Notify: func(wake func()) { go func() { <-open; wake() }() }}
+	})
+	held.Wait()
+	close(open)
+	for range each {
+		id := receive(t, got, fmt.Sprintf("one of %d messages of the lane that goes on", len(missing)))
+		if !missing[id] {
+			t.Errorf("event %s came again", id)
+		}
+		delete(missing, id)
+	}
+	c.stop()
+	if n := len(got); n > 0 {
+		t.Errorf("%d messages more came than there are", n)
+	}
 }
 
 func logBeforeSuccessor(t *testing.T, p Place) {

@@ -55,6 +55,6 @@ func (c *consumer) setAside(it *item, why error) {
 
 // park sends away for an hour what is set aside.
 func (c *consumer) park(it *item) {
-	c.leave(it, asideFor)
+	c.leave(it, c.about(asideFor))
 	c.window.finish(it, false)
 }

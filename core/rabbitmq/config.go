@@ -105,7 +105,10 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("a delay queue of %v: the shortest delay is 1ms", d)
 		}
 	}
-	own := []string{c.Prefix + eventSuffix, c.Prefix + deliverySuffix, c.Prefix + deadletterSuffix, c.Prefix + registrySuffix, c.Prefix + lockSuffix}
+	own := []string{
+		c.Prefix + eventSuffix, c.Prefix + deliverySuffix, c.Prefix + eventSuffix + waitingSuffix, c.Prefix + deliverySuffix + waitingSuffix,
+		c.Prefix + deadletterSuffix, c.Prefix + registrySuffix, c.Prefix + lockSuffix,
+	}
 	if slices.Contains(own, c.Trigger.Queue) || strings.HasPrefix(c.Trigger.Queue, c.Prefix+delaySuffix) {
 		return c, fmt.Errorf("the trigger queue %q has the name of a queue of Postrider's own: choose another trigger queue, or another prefix than %q",
 			c.Trigger.Queue, c.Prefix)

@@ -41,7 +41,7 @@ func (q *Queue) Consume(ctx context.Context, name core.QueueName, concurrency in
 		queue: q, name: name, target: q.target(name), handler: h, intake: intake, handling: handling,
 		free: make(chan struct{}, concurrency), workers: crew.New(), leaving: leaving{signal: make(chan struct{}, 1)},
 	}
-	c.window = newWindow(min(max(windowMin, 2*concurrency), windowMax), q.keys, c.leave)
+	c.window = newWindow(min(max(windowMin, 2*concurrency), windowMax), q.keys, func(it *item) { c.leave(it, c.inTurn) })
 	if !consuming.CompareAndSwap(nil, c.window) {
 		return fmt.Errorf("queue %q is being consumed already", name)
 	}
@@ -120,26 +120,38 @@ func (c *consumer) followLinks() error {
 
 // attach begins to consume on l.
 func (c *consumer) attach(l *link) error {
-	for _, name := range c.queue.sourcesOf(c.name) {
-		s, err := newSource(l, name, c.window.size)
-		if err != nil {
-			return fmt.Errorf("consume queue %s: %w", name, err)
+	sources, waiting := c.queue.sourcesOf(c.name)
+	for _, name := range sources {
+		if err := c.read(l, name, c.window.size, c.takeIn); err != nil {
+			return err
 		}
-		c.sources = append(c.sources, s)
-		s.reading.Go(func() {
-			for d := range s.deliveries {
-				c.receive(s, &d)
-			}
-			s.ended()
-		})
 	}
+	return c.read(l, waiting, c.window.size/2+recallAhead, c.recall)
+}
+
+// read has by take in what a queue of the broker delivers, at most ahead of it before some is acknowledged.
+func (c *consumer) read(l *link, queue string, ahead int, by func(*source)) error {
+	s, err := newSource(l, queue, ahead)
+	if err != nil {
+		return fmt.Errorf("consume queue %s: %w", queue, err)
+	}
+	c.sources = append(c.sources, s)
+	s.reading.Go(func() { by(s) })
 	return nil
+}
+
+// takeIn takes in whatever is delivered, as it comes.
+func (c *consumer) takeIn(s *source) {
+	for d := range s.deliveries {
+		c.receive(s, &d)
+	}
+	s.ended()
 }
 
 // receive takes in what the broker delivered.
 func (c *consumer) receive(s *source, d *amqp.Delivery) {
 	now := time.Now()
-	it := &item{source: s, tag: d.DeliveryTag, arrived: now}
+	it := &item{source: s, tag: d.DeliveryTag, arrived: now, returned: s.queue == c.target+waitingSuffix}
 	var err error
 	if s.queue == c.queue.config.Trigger.Queue {
 		it.envelope, err = c.queue.readTrigger(d, now)
@@ -156,7 +168,7 @@ func (c *consumer) receive(s *source, d *amqp.Delivery) {
 	case wait <= near:
 		time.AfterFunc(wait, func() { c.window.add(it) })
 	default:
-		c.leaving.add(departure{item: it}) // to the next rung
+		c.leave(it, c.untilDue) // to the next rung
 	}
 }
 

@@ -11,9 +11,6 @@ const (
 	// so that it comes neither early nor late.
 	near = 250 * time.Millisecond
 
-	// farthest is how far ahead a message is deferred whose lane has no room.
-	farthest = time.Minute
-
 	// asideFor is how long what needs a damaged record is away, each time: a rung of the ladder, whatever longer ones the schedule adds.
 	asideFor = time.Hour
 )

@@ -12,8 +12,10 @@
 //
 //	webhook.trigger ┐
 //	webhook.event   ├► window, lane ──► Handler ──► store: log ──► successors, confirmed ──► ack
-//	webhook.delivery┘       ▲              └─ no room, or failed ─┐
-//	                        └───────── webhook.delay.<ms> ◄───────┘
+//	webhook.delivery┘      ▲ ▲   │                │
+//	                       │ │   │ no room        │ failed, or due later
+//	                       │ └── webhook.….waiting│
+//	                       └──── webhook.delay.<ms> ◄
 //
 // What a crash leaves at each point, and why it harms nobody:
 //
@@ -24,7 +26,7 @@
 //     successors.
 //   - After the successors are confirmed, before the ack: as before, but a successor may be there twice. The second finds the attempt of
 //     the first in the log, and is not attempted.
-//   - After a deferral is confirmed, before the ack: two messages again.
+//   - After what leaves is confirmed, before the ack: two messages again.
 //
 // Because two messages of one kind are possible at any time, none is ever called Fresh, and all of one event, or of one delivery, are in one hand
 // at a time: see keys.go.

@@ -127,13 +127,13 @@ func TestADelayOfTheScheduleIsOneTrip(t *testing.T) {
 func TestADeferralComesBackAboutWhenItShould(t *testing.T) {
 	d := delays{prefix: "x", rungs: rungs(nil)}
 	rapid.Check(t, func(t *rapid.T) {
-		wait := time.Duration(rapid.Int64Range(int64(100*time.Millisecond), int64(farthest)).Draw(t, "wait"))
+		wait := time.Duration(rapid.Int64Range(int64(100*time.Millisecond), int64(failMax)).Draw(t, "wait"))
 		var sum time.Duration
 		const n = 4000
 		for range n {
 			exchange := d.about("q", envelope{message: core.DeliveryMessage("e", 1, time.Now())}, wait).exchange
 			i := slices.IndexFunc(d.rungs, func(r time.Duration) bool { return delayName("x", r) == exchange })
-			if d.rungs[i] > farthest {
+			if d.rungs[i] > failMax {
 				t.Fatalf("deferred for %v by %v", wait, d.rungs[i])
 			}
 			sum += d.rungs[i] / n

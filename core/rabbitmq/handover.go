@@ -50,7 +50,7 @@ func (c *consumer) fail(it *item, err error) {
 		"attempt", m.Attempt, "error", err)
 	c.window.rest(it)
 	it.failures++
-	c.leave(it, min(failMax, failFirst<<min(it.failures-1, 16)))
+	c.leave(it, c.about(min(failMax, failFirst<<min(it.failures-1, 16))))
 	c.window.finish(it, false)
 }
 
@@ -119,7 +119,20 @@ type leaving struct {
 // departure is an item that leaves.
 type departure struct {
 	item *item
-	wait time.Duration // for about how long; 0: until it is due
+	by   way
+}
+
+// way makes of what leaves now what is published.
+type way func(e envelope, now time.Time) *posting
+
+// untilDue has a message come again when it is due.
+func (c *consumer) untilDue(e envelope, now time.Time) *posting {
+	return c.queue.delays.send(c.target, e, now)
+}
+
+// about has a message come again after about wait.
+func (c *consumer) about(wait time.Duration) way {
+	return func(e envelope, _ time.Time) *posting { return c.queue.delays.about(c.target, e, wait) }
 }
 
 func (l *leaving) add(d departure) {
@@ -141,8 +154,8 @@ func (l *leaving) take(n int) []departure {
 	return batch
 }
 
-// leave sends an item back to the broker for about wait.
-func (c *consumer) leave(it *item, wait time.Duration) { c.leaving.add(departure{it, wait}) }
+// leave sends an item back to the broker. It does not block.
+func (c *consumer) leave(it *item, by way) { c.leaving.add(departure{it, by}) }
 
 // departures is how many messages are sent away together.
 const departures = 512
@@ -173,11 +186,7 @@ func (c *consumer) sendBatch(batch []departure) {
 		if d.item.message.Redelivered { // the broker won't say so of what is published anew
 			d.item.failures = max(1, d.item.failures)
 		}
-		p := c.queue.delays.send(c.target, d.item.envelope, now)
-		if d.wait > 0 {
-			p = c.queue.delays.about(c.target, d.item.envelope, d.wait)
-		}
-		byLink[l], postings[l] = append(byLink[l], d.item), append(postings[l], p)
+		byLink[l], postings[l] = append(byLink[l], d.item), append(postings[l], d.by(d.item.envelope, now))
 	}
 	for l, items := range byLink {
 		if err := l.deliver(c.handling, postings[l]); err != nil {

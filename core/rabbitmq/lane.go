@@ -1,9 +1,6 @@
 package rabbitmq
 
-import (
-	"math/rand/v2"
-	"time"
-)
+import "time"
 
 // lane is what the window knows of one lane. The window's lock guards it.
 type lane struct {
@@ -16,12 +13,9 @@ type lane struct {
 	backoff time.Duration
 
 	// Since a Handler had no room:
-	limit   int           // of claims; 0: none
-	growth  int           // messages consumed since limit last grew
-	probing bool          // the Handler had none in hand: nobody knows its room
-	wait    time.Duration // how long it expects to have none
-	per     time.Duration // about how long until there is room for one message more
-	horizon time.Time     // when there is room for what left last
+	limit   int  // of claims; 0: none
+	growth  int  // messages consumed since limit last grew
+	probing bool // the Handler had none in hand: nobody knows its room
 }
 
 // limitGrowth is how many messages consumed let a lane have one more claim than the Handler had room for: a lane that wakes would else give a message to
@@ -39,12 +33,7 @@ func (l *lane) stopped() bool { return l.held || l.resting }
 func (l *lane) full() bool { return l.limit > 0 && l.claims >= l.limit }
 
 // hold notes that a Handler had no room for one message more than are claimed now.
-func (l *lane) hold(wait time.Duration) {
-	if !l.held {
-		l.horizon = time.Time{}
-	}
-	l.wait = min(max(wait, restFirst), farthest)
-	l.per = l.wait / time.Duration(max(1, l.claims)) // in that time, each of those that are claimed makes room once
+func (l *lane) hold() {
 	l.limit, l.growth = l.claims, 0
 	if l.probing = l.claims == 0; l.probing {
 		l.limit = limitGrowth
@@ -63,20 +52,4 @@ func (l *lane) flows() {
 // fails notes that a Handler failed.
 func (l *lane) fails() {
 	l.backoff = min(restMax, max(restFirst, 2*l.backoff))
-	l.wait, l.per = l.backoff, 0
-}
-
-// away returns how long the message must be away that leaves next: each comes back a little later than the one before it, when there is room for it. The
-// farther ahead that is, the less is known of it: what would have to wait for more than a minute is spread over the last half of one.
-func (l *lane) away() time.Duration {
-	now := time.Now()
-	if earliest := now.Add(l.wait); l.horizon.Before(earliest) {
-		l.horizon = earliest
-	}
-	l.horizon = l.horizon.Add(l.per)
-	if latest := now.Add(farthest); !l.horizon.Before(latest) {
-		l.horizon = latest
-		return farthest/2 + rand.N(farthest/2)
-	}
-	return l.horizon.Sub(now)
 }

@@ -76,12 +76,13 @@ func (q *Queue) target(name core.QueueName) string {
 	return q.config.Prefix + deliverySuffix
 }
 
-// sourcesOf returns the queues on the broker that a queue is consumed from.
-func (q *Queue) sourcesOf(name core.QueueName) []string {
+// sourcesOf returns the queues on the broker that a queue is consumed from, and where what has no room waits.
+func (q *Queue) sourcesOf(name core.QueueName) (sources []string, waiting string) {
+	sources = []string{q.target(name)}
 	if name == core.EventQueue {
-		return []string{q.config.Trigger.Queue, q.target(name)}
+		sources = append(sources, q.config.Trigger.Queue)
 	}
-	return []string{q.target(name)}
+	return sources, q.target(name) + waitingSuffix
 }
 
 const (
@@ -271,7 +272,8 @@ func (q *Queue) Depths(ctx context.Context) ([]core.Depth, error) {
 	}
 	depths := []core.Depth{{Queue: core.EventQueue}, {Queue: core.DeliveryQueue}}
 	for i := range depths {
-		for _, name := range q.sourcesOf(depths[i].Queue) {
+		sources, waiting := q.sourcesOf(depths[i].Queue)
+		for _, name := range append(sources, waiting) {
 			n, err := l.count(name)
 			if err != nil {
 				return nil, err

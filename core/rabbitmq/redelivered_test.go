@@ -12,7 +12,7 @@ import (
 // What a Handler had may be in the log, and what follows from it lost: who gets it next must know, or takes it for a publisher's repeat and drops it.
 func TestWhatWasInHandWhenAConnectionWasLostIsCalledRedeliveredAlsoAfterItsLaneHadNoRoom(t *testing.T) {
 	b := newPlaceOn(t, broker.Start(t).URL()).open(t)
-	const many, handlers = 200, 8 // the window keeps 128 of a lane without room
+	const many, handlers = 256, 8 // the broker delivers as many ahead; the window keeps 128 of a lane without room
 	var out []core.Outgoing
 	for range many {
 		out = append(out, core.Outgoing{Queue: core.EventQueue, Message: core.EventMessage(benchEvent())})
@@ -42,10 +42,7 @@ func TestWhatWasInHandWhenAConnectionWasLostIsCalledRedeliveredAlsoAfterItsLaneH
 	})
 	b.queue.link.Load().end(errors.New("cut by the test"))
 	close(lost)
-	until(t, "some of the lane have left the window", func() bool {
-		depths, err := b.Depths(t.Context())
-		return err == nil && depths[1].Due > 0
-	})
+	until(t, "some of the lane have left the window", func() bool { return waitsInTurn(b, core.EventQueue) > 0 })
 	close(open)
 	for range many {
 		if m := next(t, got, "a message of the lane"); !m.Redelivered {

@@ -40,6 +40,7 @@ type Binding struct {
 const (
 	eventSuffix      = ".event"
 	deliverySuffix   = ".delivery"
+	waitingSuffix    = ".waiting" // behind one of these
 	deadletterSuffix = ".deadletter"
 	delaySuffix      = ".delay."
 	registrySuffix   = ".delays"
@@ -53,7 +54,7 @@ const deliveryLimit = 1000
 // unlimited are the arguments of queues that must give up on nothing, since nothing comes after them.
 var unlimited = map[string]any{"x-delivery-limit": int64(1_000_000_000)}
 
-// ladder holds the delays of everything that does not follow the schedule: Retry-After, full lanes, jitter, schedules of single subscribers. What has
+// ladder holds the delays of everything that does not follow the schedule: Retry-After, jitter, schedules of single subscribers. What has
 // to wait longer than one rung, or for a time between two, climbs several.
 var ladder = []time.Duration{
 	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond,
@@ -75,6 +76,8 @@ func TopologyOf(c Config) (Topology, error) {
 			{Name: c.Trigger.Queue, Role: "events of AMQP publishers", Foreign: true, Arguments: quorum(deadTo(deadletter))},
 			{Name: c.Prefix + eventSuffix, Role: "events published over HTTP, and events to be resolved again", Arguments: quorum(deadTo(deadletter))},
 			{Name: c.Prefix + deliverySuffix, Role: "deliveries that are due", Arguments: quorum(deadTo(deadletter))},
+			{Name: c.Prefix + eventSuffix + waitingSuffix, Role: "events whose receivers have no room, in turn", Arguments: quorum(deadTo(deadletter))},
+			{Name: c.Prefix + deliverySuffix + waitingSuffix, Role: "deliveries whose receivers have no room, in turn", Arguments: quorum(deadTo(deadletter))},
 			{Name: deadletter, Role: "what the broker gave up on, until it is filed as a dead letter", Arguments: quorum(unlimited)},
 			{Name: c.Prefix + registrySuffix, Role: "remembers which delay queues there are", Arguments: quorum(unlimited)},
 		},

@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider/postrider/core"
@@ -15,21 +16,27 @@ type item struct {
 	tag     uint64
 	arrived time.Time
 	lane    *lane
+
+	returned bool // from the waiting queue
 }
 
 // window is what the broker has delivered of one queue and no Handler has in hand: some thousand messages at most, by lane. Lanes take turns, one message
 // each. A lane that has no room stops, as it would in a file: its messages wait here until it is woken. But they must not fill the window, behind
-// which others wait. What is too much of them, or waits too long, leaves: it goes back to the broker for about as long as it takes until there is room.
+// which others wait. What is too much of them, or waits too long, leaves: it goes back to the broker, and waits there for its turn.
 type window struct {
 	size  int
 	keys  *keys
-	leave func(it *item, wait time.Duration) // must not block
+	leave func(it *item) // must not block
+
+	back atomic.Int64 // messages that came back from the waiting queue, and are not looked at yet
 
 	mu      sync.Mutex
 	lanes   map[string]*lane
 	turns   []*lane // whose turn it is, in order
 	waiting int     // messages here
 	stopped int     // those of them whose lane stopped
+	claimed int     // in the hands of Handlers
+	reward  int     // messages that may come back from the waiting queue without a pause
 	closed  bool
 	signal  chan struct{} // poked when there may be something to claim
 }
@@ -37,7 +44,7 @@ type window struct {
 // holdLongest is how long a message of a stopped lane waits in memory. Brokers close a channel on which one is not acknowledged for half an hour.
 const holdLongest = time.Minute
 
-func newWindow(size int, ks *keys, leave func(*item, time.Duration)) *window {
+func newWindow(size int, ks *keys, leave func(*item)) *window {
 	return &window{size: size, keys: ks, leave: leave, lanes: map[string]*lane{}, signal: make(chan struct{}, 1)}
 }
 
@@ -101,7 +108,7 @@ func (w *window) overflow() {
 		}
 		keep := max(0, len(longest.items)-(w.stopped-w.size/2))
 		for _, it := range longest.items[keep:] {
-			w.leave(it, longest.away())
+			w.leave(it)
 		}
 		w.removed(longest, len(longest.items)-keep)
 		clear(longest.items[keep:])
@@ -121,7 +128,7 @@ func (w *window) expire(now time.Time) {
 		l.items = slices.DeleteFunc(l.items, func(it *item) bool {
 			old := now.Sub(it.arrived) > holdLongest
 			if old {
-				w.leave(it, l.away())
+				w.leave(it)
 			}
 			return old
 		})
@@ -148,6 +155,7 @@ func (w *window) claim() *item {
 		taken := w.keys.take(keyOf(it.message), func() { w.putBack(it) })
 		if taken {
 			l.claims++
+			w.claimed++
 		}
 		w.queueUp(l)
 		w.forget(l)
@@ -172,8 +180,12 @@ func (w *window) finish(it *item, consumed bool) {
 	w.mu.Lock()
 	l := it.lane
 	l.claims--
+	w.claimed--
 	if consumed {
 		l.flows()
+		if it.returned && !l.stopped() {
+			w.reward = min(w.reward+recallReward, w.size)
+		}
 	}
 	w.queueUp(l)
 	w.forget(l)
@@ -187,8 +199,8 @@ func (w *window) giveBack(it *item, why *core.Held) {
 	w.mu.Lock()
 	l := it.lane
 	l.claims--
-	l.hold(why.Wait)
-	wait := l.wait
+	w.claimed--
+	l.hold()
 	w.stop(l, &l.held)
 	w.insert(it, true)
 	w.overflow()
@@ -201,7 +213,7 @@ func (w *window) giveBack(it *item, why *core.Held) {
 		why.Notify(wake)
 		return
 	}
-	time.AfterFunc(wait, wake)
+	time.AfterFunc(max(why.Wait, restFirst), wake)
 }
 
 // rest stops the lane of a claimed item for a while, because a Handler failed at it.
@@ -282,9 +294,27 @@ func (w *window) close() {
 	w.closed = true
 }
 
+// isHalfFull reports whether what waits in stopped lanes may be all that there is room for. What Handlers have in hand may be about to come back.
+func (w *window) isHalfFull() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiting+w.claimed >= w.size/2
+}
+
+// spend takes the reward for one message that comes back from the waiting queue, if there is any.
+func (w *window) spend() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reward == 0 {
+		return false
+	}
+	w.reward--
+	return true
+}
+
 // depth counts what waits here.
 func (w *window) depth() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.waiting
+	return w.waiting + int(w.back.Load())
 }
