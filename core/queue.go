@@ -57,11 +57,9 @@ type Outgoing struct {
 }
 
 // Held is the error of a Handler that has no room for a message now: its lane is full, its subscriber disabled, its plugin down. It
-// is no failure and costs no attempt. A queue that keeps lanes holds back the whole lane until Wake is called; any other
-// queue defers the message by Wait.
+// is no failure and costs no attempt. The queue holds back the whole lane until it is woken.
 type Held struct {
 	Reason string
-	Wait   time.Duration     // about when room is expected
 	Notify func(wake func()) // calls wake once, from any goroutine, when there may be room; at once if there is already
 }
 

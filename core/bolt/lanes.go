@@ -241,12 +241,7 @@ func (s *lanes) giveBack(c *claim, held *core.Held) {
 		return
 	}
 	// Outside the lock: there may be room already, and then Notify calls back at once.
-	wake := func() { s.release(l, &l.held) }
-	if held.Notify != nil {
-		held.Notify(wake)
-		return
-	}
-	time.AfterFunc(max(held.Wait, restFirst), wake)
+	held.Notify(func() { s.release(l, &l.held) })
 }
 
 // setAside keeps a claimed message that cannot be read from being offered again in this life.

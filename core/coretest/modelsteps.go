@@ -271,7 +271,7 @@ func (l *queueLife) hold(rt *rapid.T) {
 	k := pick(rt, l.m.inHands(), "held")
 	lane := l.m.lane(k)
 	notified := make(chan func(), 1)
-	l.answer(k, verdict{err: &core.Held{Reason: "full", Wait: 100 * time.Millisecond, Notify: func(wake func()) { notified <- wake }}})
+	l.answer(k, verdict{err: &core.Held{Reason: "full", Notify: func(wake func()) { notified <- wake }}})
 	wake := receive(l.t, notified, "the request to be woken")
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()

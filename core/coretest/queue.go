@@ -160,7 +160,7 @@ func heldLane(t *testing.T, p Place) {
 		}
 		if !open.Load() {
 			offers.Add(1)
-			return core.Result{}, &core.Held{Reason: "full", Wait: 50 * time.Millisecond, Notify: func(wake func()) { wakes <- wake }}
+			return core.Result{}, &core.Held{Reason: "full", Notify: func(wake func()) { wakes <- wake }}
 		}
 		held <- m
 		return core.Result{}, nil
@@ -219,7 +219,7 @@ func backlogHoldsUpNoOther(t *testing.T, p Place) {
 			others <- m.Lane
 			return core.Result{}, nil
 		case n > room:
-			return core.Result{}, &core.Held{Reason: "full", Wait: 100 * time.Millisecond, Notify: func(func()) {}}
+			return core.Result{}, &core.Held{Reason: "full", Notify: func(func()) {}}
 		}
 		<-over
 		long <- m.Event

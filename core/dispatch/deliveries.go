@@ -114,12 +114,10 @@ func (e *Engine) attemptedBefore(
 
 // disabled holds the deliveries of a subscriber until it is enabled, or deleted.
 func (e *Engine) disabled(id core.SubscriberID) *core.Held {
-	held := e.lanes.heldUntil(id, fmt.Sprintf("subscriber %d is disabled", id), func(*lane) bool {
+	return e.lanes.heldUntil(id, fmt.Sprintf("subscriber %d is disabled", id), func(*lane) bool {
 		s, ok := e.config.Subscribers.Subscriber(id)
 		return !ok || s.Enabled
 	})
-	held.Wait = time.Minute
-	return held
 }
 
 // undeliverable ends a delivery whose attempt will not be made. An attempt that the log has already counts all the same.

@@ -26,9 +26,8 @@ const unhealthyShare = 30
 
 type lane struct {
 	taken   int
-	failing bool          // the last attempt did not succeed
-	busy    bool          // an attempt takes longer than slow, and none was faster since
-	typical time.Duration // moving average of how long a place is taken
+	failing bool // the last attempt did not succeed
+	busy    bool // an attempt takes longer than slow, and none was faster since
 	breaker breaker
 	door    []knock // who waits for a place while healthy
 	waiting []waiter
@@ -199,7 +198,6 @@ func (l *lanes[K]) leave(key K, x experience) transition {
 		}
 		at.failing = x.failed
 		at.busy = x.took > slow
-		at.typical += (x.took - at.typical) / 8
 	}
 	l.openDoor(at)
 	wakes := at.wakeable()
@@ -273,13 +271,7 @@ func (l *lanes[K]) full(key K, reason string) *core.Held {
 // heldUntil returns the error of a message that waits in the lane of key until ready, which is asked each time something
 // happens in the lane.
 func (l *lanes[K]) heldUntil(key K, reason string, ready func(*lane) bool) *core.Held {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	wait := time.Second
-	if at := l.active[key]; at != nil {
-		wait = min(max(at.typical, time.Until(at.breaker.until), 100*time.Millisecond), time.Minute)
-	}
-	return &core.Held{Reason: reason, Wait: wait, Notify: func(wake func()) {
+	return &core.Held{Reason: reason, Notify: func(wake func()) {
 		l.mu.Lock()
 		at := l.of(key)
 		if !ready(at) {

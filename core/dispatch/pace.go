@@ -41,7 +41,6 @@ func (p *pace) pass(name string) *core.Held {
 	}
 	return &core.Held{
 		Reason: fmt.Sprintf("no receiver of %s can take anything now: its events are put aside bit by bit", name),
-		Wait:   paceTurn,
 		Notify: func(wake func()) { p.wait(name, wake) },
 	}
 }

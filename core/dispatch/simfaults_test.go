@@ -225,7 +225,7 @@ func (s *simulation) receiverAnswers(c *call, n core.Notification, add adder) {
 
 // heldByPlugin is what a plugin that can't work now is called. It wakes who waits when it can.
 func (s *simulation) heldByPlugin() *core.Held {
-	return &core.Held{Reason: "restarting", Wait: time.Second, Notify: func(wake func()) {
+	return &core.Held{Reason: "restarting", Notify: func(wake func()) {
 		if s.down {
 			s.wakes = append(s.wakes, wake)
 			return

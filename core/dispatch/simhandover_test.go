@@ -140,7 +140,7 @@ func (s *simulation) notConsumed(c *call, h handled) {
 	case s.plan.broker && s.healing && s.isDisabled(m.Message.Subscriber):
 		m.notBefore = time.Now().Add(never)
 	case s.plan.broker:
-		m.notBefore = time.Now().Add(max(held.Wait, 100*time.Millisecond))
+		m.notBefore = time.Now().Add(time.Second)
 	default:
 		s.mu.Lock()
 		s.held[m.lane()] = true

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/postrider/postrider/core"
 	"github.com/postrider/postrider/sdk"
@@ -108,7 +107,7 @@ func (h *Host) unknown(t *table, name string) error {
 
 // awaitTable returns a Held that ends with the table in which there is what is waited for.
 func (h *Host) awaitTable(reason string, there func(*table) bool) *core.Held {
-	return &core.Held{Reason: reason, Wait: time.Minute, Notify: func(wake func()) {
+	return &core.Held{Reason: reason, Notify: func(wake func()) {
 		h.mu.Lock()
 		if !there(h.table.Load()) {
 			h.waiting = append(h.waiting, wake)

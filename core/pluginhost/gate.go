@@ -14,9 +14,8 @@ import (
 // The gate outlives the processes behind it: it is shut while none runs.
 type gate struct {
 	mu       sync.Mutex
-	process  process // nil: none runs
-	why      string  // why none runs
-	again    time.Time
+	process  process   // nil: none runs
+	why      string    // why none runs
 	limit    int       // requests in flight at once
 	last     process   // that the gate was opened to
 	inFlight int       // in the last process
@@ -37,7 +36,7 @@ func (g *gate) hand(p process, limit int) []func() {
 		g.leaving += g.inFlight
 		g.last, g.inFlight = p, 0
 	}
-	g.process, g.why, g.again, g.limit, g.used = p, "", time.Time{}, limit, time.Now()
+	g.process, g.why, g.limit, g.used = p, "", limit, time.Now()
 	return g.takeWaiting()
 }
 
@@ -61,11 +60,11 @@ func (g *gate) shutIdle(after time.Duration, why string) bool {
 	return true
 }
 
-// explain replaces the reason why no process runs, and says when the next start is due.
-func (g *gate) explain(why string, again time.Time) {
+// explain replaces the reason why no process runs.
+func (g *gate) explain(why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.why, g.again = why, again
+	g.why = why
 }
 
 // stop shuts the gate for good.
@@ -174,9 +173,9 @@ func (g *gate) held() *core.Held {
 		}
 	}}
 	if g.process == nil {
-		held.Reason, held.Wait = g.why, max(time.Until(g.again), firstDelay)
+		held.Reason = g.why
 	} else {
-		held.Reason, held.Wait = fmt.Sprintf("%d requests are in flight, as many as the plugin takes", g.inFlight), 50*time.Millisecond
+		held.Reason = fmt.Sprintf("%d requests are in flight, as many as the plugin takes", g.inFlight)
 	}
 	return held
 }

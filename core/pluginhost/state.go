@@ -25,7 +25,7 @@ func (w *worker) failed(ran time.Duration, err error, log hclog.Logger) {
 	w.is(state, err.Error())
 	why := fmt.Sprintf("%s is down: %v", w, err)
 	w.gate.shut(w.process, why)
-	w.gate.explain(why, time.Now().Add(w.delay))
+	w.gate.explain(why)
 	switch {
 	case w.hopeless:
 		log.Warn("plugin can't be used", "plugin", w.String(), "file", w.file, "reason", err)

@@ -390,7 +390,7 @@ func TestALaneWithoutRoomWaitsInTurnWithoutCountingAnAttempt(t *testing.T) {
 			return core.Result{}, nil
 		default:
 		}
-		return core.Result{}, &core.Held{Reason: "full", Wait: 10 * time.Millisecond, Notify: func(wake func()) { go func() { <-open; wake() }() }}
+		return core.Result{}, &core.Held{Reason: "full", Notify: func(wake func()) { go func() { <-open; wake() }() }}
 	})
 	until(t, "most of the lane has left the window", func() bool { return waitsInTurn(b, core.EventQueue) > many/4 })
 	close(open)

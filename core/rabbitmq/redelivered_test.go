@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/postrider/postrider/core"
 )
@@ -34,7 +33,7 @@ func TestWhatWasInHandWhenAConnectionWasLostIsCalledRedeliveredAlsoAfterItsLaneH
 			return core.Result{}, nil
 		default:
 		}
-		return core.Result{}, &core.Held{Reason: "full", Wait: 10 * time.Millisecond, Notify: func(wake func()) { go func() { <-open; wake() }() }}
+		return core.Result{}, &core.Held{Reason: "full", Notify: func(wake func()) { go func() { <-open; wake() }() }}
 	})
 	until(t, "the broker has delivered all", func() bool {
 		w := b.queue.consuming[core.EventQueue].Load()

@@ -208,12 +208,7 @@ func (w *window) giveBack(it *item, why *core.Held) {
 	w.keys.release(keyOf(it.message))
 
 	// Outside the lock: there may be room already, and then Notify calls back at once.
-	wake := func() { w.release(l, &l.held) }
-	if why.Notify != nil {
-		why.Notify(wake)
-		return
-	}
-	time.AfterFunc(max(why.Wait, restFirst), wake)
+	why.Notify(func() { w.release(l, &l.held) })
 }
 
 // rest stops the lane of a claimed item for a while, because a Handler failed at it.

@@ -97,7 +97,7 @@ func (m *windowModel) consume(t *rapid.T) {
 }
 
 func (m *windowModel) hold(t *rapid.T) {
-	m.window.giveBack(m.take(t), &core.Held{Reason: "full", Wait: time.Second, Notify: func(wake func()) { m.wakes = append(m.wakes, wake) }})
+	m.window.giveBack(m.take(t), &core.Held{Reason: "full", Notify: func(wake func()) { m.wakes = append(m.wakes, wake) }})
 }
 
 func (m *windowModel) wake(t *rapid.T) {
