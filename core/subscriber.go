@@ -21,13 +21,19 @@ type Subscriber struct {
 	Earlier  []EarlierToken // what it was before, newest first: see ReplaceToken
 	Notifier string         // metadata: the notifier's name
 	Enabled  bool
-	Reason   string // why it is disabled, where the daemon did it
+	Reason   string    // why it is disabled, where the daemon did it
+	Disabled time.Time // since when; zero: it is enabled, or never was
 	Created  time.Time
 	Modified time.Time
 
 	Settings json.RawMessage // for the notifier, by its own schema; nil: none
 	Retry    json.RawMessage // a schedule of its own, as in the configuration's `retry`; nil: the daemon's
 	Envelope Envelope        // "": the daemon's
+}
+
+// Wants reports whether an event of its webhook that was accepted at that time is for s. Those of before it was disabled are: they may have waited long since.
+func (s Subscriber) Wants(accepted time.Time) bool {
+	return s.Enabled || accepted.Before(s.Disabled.Add(time.Millisecond)) // what was accepted in the same millisecond may have been earlier
 }
 
 // Hidden stands where a secret is not shown.

@@ -79,7 +79,7 @@ func TestMatchingAllocatesNothing(t *testing.T) {
 	group.Wait()
 	allocations.Guard(t, "bolt: match subscribers", func(n int) {
 		for range n {
-			if got := len(db.Match("order.7")); got != 10 {
+			if got := len(db.Match("order.7", time.Now())); got != 10 {
 				t.Fatalf("got %d subscribers, want 10", got)
 			}
 		}

@@ -24,6 +24,7 @@ type storedSubscriber struct {
 	Notifier string          `json:"notifier"`
 	Enabled  bool            `json:"enabled"`
 	Reason   string          `json:"reason,omitempty"`
+	Disabled time.Time       `json:"disabled,omitzero"`
 	Created  time.Time       `json:"created"`
 	Modified time.Time       `json:"modified"`
 	Settings json.RawMessage `json:"settings,omitempty"`
@@ -40,7 +41,7 @@ type storedToken struct {
 
 func encodeSubscriber(s core.Subscriber) (encoder, error) {
 	b, err := json.Marshal(storedSubscriber{
-		s.Event, s.URL, s.Token, s.Notifier, s.Enabled, s.Reason, s.Created, s.Modified, s.Settings, s.Retry, s.Envelope,
+		s.Event, s.URL, s.Token, s.Notifier, s.Enabled, s.Reason, s.Disabled, s.Created, s.Modified, s.Settings, s.Retry, s.Envelope,
 		convertEach(s.Earlier, func(e core.EarlierToken) storedToken { return storedToken(e) }),
 	})
 	if err != nil {
@@ -61,7 +62,7 @@ func decodeSubscriber(key, value []byte) (core.Subscriber, error) {
 	}
 	return core.Subscriber{
 		ID: subscriberOf(key), Event: s.Event, URL: s.URL, Token: s.Token, Notifier: s.Notifier, Enabled: s.Enabled, Reason: s.Reason,
-		Created: s.Created, Modified: s.Modified, Settings: s.Settings, Retry: s.Retry, Envelope: s.Envelope,
+		Disabled: s.Disabled, Created: s.Created, Modified: s.Modified, Settings: s.Settings, Retry: s.Retry, Envelope: s.Envelope,
 		Earlier: convertEach(s.Earlier, func(e storedToken) core.EarlierToken { return core.EarlierToken(e) }),
 	}, nil
 }
@@ -93,7 +94,7 @@ func (db *DB) CreateSubscriber(ctx context.Context, s core.Subscriber) (core.Sub
 		return core.Subscriber{}, err
 	}
 	s.Created = db.clock.now().Truncate(time.Millisecond).UTC()
-	s.Modified = s.Created
+	s.Modified, s.Disabled = s.Created, time.Time{}
 	if _, err := encodeSubscriber(s); err != nil {
 		return core.Subscriber{}, err
 	}
@@ -116,7 +117,7 @@ func (db *DB) CreateSubscriber(ctx context.Context, s core.Subscriber) (core.Sub
 }
 
 // UpdateSubscriber lets change alter the stored subscriber, and returns it as it then is. An error of change is returned as it is,
-// and nothing is altered. Id and Created stay; change may be called more than once and must not call the DB.
+// and nothing is altered. Id and Created stay, and Disabled says when it was disabled; change may be called more than once and must not call the DB.
 func (db *DB) UpdateSubscriber(ctx context.Context, id core.SubscriberID, change func(*core.Subscriber) error) (core.Subscriber, error) {
 	if err := ctx.Err(); err != nil {
 		return core.Subscriber{}, err
@@ -134,6 +135,14 @@ func (db *DB) UpdateSubscriber(ctx context.Context, id core.SubscriberID, change
 				return err
 			}
 			changed.ID, changed.Created, changed.Modified = known.ID, known.Created, db.clock.now().Truncate(time.Millisecond).UTC()
+			switch {
+			case changed.Enabled:
+				changed.Disabled = time.Time{}
+			case known.Enabled:
+				changed.Disabled = changed.Modified
+			default:
+				changed.Disabled = known.Disabled
+			}
 			_, err = encodeSubscriber(changed)
 			return err
 		},
@@ -200,7 +209,7 @@ func (w *write) disable(r core.DisableRecord) error {
 	if err != nil || !s.Enabled {
 		return err
 	}
-	s.Enabled, s.Reason, s.Modified = false, r.Reason, r.At
+	s.Enabled, s.Reason, s.Disabled, s.Modified = false, r.Reason, r.At, r.At
 	return w.putSubscriber(s)
 }
 
@@ -210,8 +219,11 @@ func (db *DB) Subscriber(id core.SubscriberID) (core.Subscriber, bool) { return 
 // Subscribers returns all, sorted by id, from memory. Don't change the slice.
 func (db *DB) Subscribers() []core.Subscriber { return db.subscribers.list() }
 
-// Match returns the enabled subscribers of an event name, sorted by id, from memory. Don't change the slice.
-func (db *DB) Match(event string) []core.Subscriber { return db.subscribers.match(event) }
+// Match returns the subscribers of an event that was accepted at that time, sorted by id, from memory: those who are enabled, and those who have been disabled
+// since. Don't change the slice.
+func (db *DB) Match(event string, accepted time.Time) []core.Subscriber {
+	return db.subscribers.match(event, accepted)
+}
 
 // WatchSubscribers calls f after each change of a subscriber has become durable. f runs in the goroutine that made the change,
 // outside all locks. It can't be taken back.
@@ -238,14 +250,18 @@ func (db *DB) notify(changes []subscriberChange) {
 // subscribers is the index in memory. Slices that were given out are never written again: what changes is copied first, and what is
 // appended lies beyond their ends.
 type subscribers struct {
-	mu      sync.RWMutex
-	byID    map[core.SubscriberID]core.Subscriber
-	byEvent map[string][]core.Subscriber // enabled ones, by id
-	sorted  []core.Subscriber            // of all; nil: to be made
+	mu       sync.RWMutex
+	byID     map[core.SubscriberID]core.Subscriber
+	enabled  byEvent
+	disabled byEvent           // those who were enabled before
+	sorted   []core.Subscriber // of all; nil: to be made
 }
 
+// byEvent has some of the subscribers of each event, by id.
+type byEvent map[string][]core.Subscriber
+
 func loadSubscribers(tx *bbolt.Tx) (*subscribers, error) {
-	s := &subscribers{byID: map[core.SubscriberID]core.Subscriber{}, byEvent: map[string][]core.Subscriber{}}
+	s := &subscribers{byID: map[core.SubscriberID]core.Subscriber{}, enabled: byEvent{}, disabled: byEvent{}}
 	err := tx.Bucket(bucketSubscribers).ForEach(func(k, v []byte) error {
 		subscriber, err := decodeSubscriber(k, v)
 		if err == nil {
@@ -270,15 +286,32 @@ func (s *subscribers) applied(changes []subscriberChange) {
 }
 
 func (s *subscribers) set(now core.Subscriber) {
-	old, known := s.byID[now.ID]
-	s.byID[now.ID] = now
-	if known && old.Enabled && (old.Event != now.Event || !now.Enabled) {
+	if old, known := s.byID[now.ID]; known && (old.Enabled != now.Enabled || old.Event != now.Event) {
 		s.unmatch(old)
 	}
-	if !now.Enabled {
-		return
+	s.byID[now.ID] = now
+	switch {
+	case now.Enabled:
+		s.enabled.put(now)
+	case !now.Disabled.IsZero():
+		s.disabled.put(now)
 	}
-	list := s.byEvent[now.Event]
+}
+
+func (s *subscribers) unset(id core.SubscriberID) {
+	if old, known := s.byID[id]; known {
+		delete(s.byID, id)
+		s.unmatch(old)
+	}
+}
+
+func (s *subscribers) unmatch(old core.Subscriber) {
+	s.enabled.remove(old)
+	s.disabled.remove(old)
+}
+
+func (all byEvent) put(now core.Subscriber) {
+	list := all[now.Event]
 	at, there := slices.BinarySearchFunc(list, now.ID, byID)
 	switch {
 	case there:
@@ -289,29 +322,20 @@ func (s *subscribers) set(now core.Subscriber) {
 	default:
 		list = slices.Insert(slices.Clone(list), at, now)
 	}
-	s.byEvent[now.Event] = list
+	all[now.Event] = list
 }
 
-func (s *subscribers) unset(id core.SubscriberID) {
-	if old, known := s.byID[id]; known {
-		delete(s.byID, id)
-		if old.Enabled {
-			s.unmatch(old)
-		}
-	}
-}
-
-func (s *subscribers) unmatch(old core.Subscriber) {
-	list := s.byEvent[old.Event]
+func (all byEvent) remove(old core.Subscriber) {
+	list := all[old.Event]
 	at, there := slices.BinarySearchFunc(list, old.ID, byID)
 	if !there {
 		return
 	}
 	if len(list) == 1 {
-		delete(s.byEvent, old.Event)
+		delete(all, old.Event)
 		return
 	}
-	s.byEvent[old.Event] = slices.Delete(slices.Clone(list), at, at+1)
+	all[old.Event] = slices.Delete(slices.Clone(list), at, at+1)
 }
 
 func byID(s core.Subscriber, id core.SubscriberID) int { return cmp.Compare(s.ID, id) }
@@ -323,10 +347,17 @@ func (s *subscribers) get(id core.SubscriberID) (core.Subscriber, bool) {
 	return subscriber, ok
 }
 
-func (s *subscribers) match(event string) []core.Subscriber {
+func (s *subscribers) match(event string, accepted time.Time) []core.Subscriber {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.Clip(s.byEvent[event])
+	list := slices.Clip(s.enabled[event])
+	for _, d := range s.disabled[event] {
+		if d.Wants(accepted) {
+			at, _ := slices.BinarySearchFunc(list, d.ID, byID)
+			list = slices.Insert(slices.Clip(list), at, d)
+		}
+	}
+	return list
 }
 
 func (s *subscribers) list() []core.Subscriber {

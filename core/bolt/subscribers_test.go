@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -36,7 +37,7 @@ func BenchmarkMatchAmongAHundredThousandSubscribers(b *testing.B) {
 		b.Fatal(err)
 	}
 	for i := 0; b.Loop(); i++ {
-		if got := len(db.Match("order.7")); got != n/1000 {
+		if got := len(db.Match("order.7", time.Now())); got != n/1000 {
 			b.Fatalf("match: got %d, want %d", got, n/1000)
 		}
 	}

@@ -30,7 +30,7 @@ type Backend interface {
 	DeleteSubscriber(ctx context.Context, id core.SubscriberID) error
 	Subscriber(id core.SubscriberID) (core.Subscriber, bool)
 	Subscribers() []core.Subscriber
-	Match(event string) []core.Subscriber
+	Match(event string, accepted time.Time) []core.Subscriber
 	WatchSubscribers(f func(core.SubscriberID))
 }
 

@@ -84,7 +84,17 @@ func fieldsSurvive(t *testing.T, p Place) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	filled(t, subscriber)
+	disabled, err := b.UpdateSubscriber(t.Context(), subscriber.ID, func(s *core.Subscriber) error { s.Enabled = false; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	covered := disabled
+	covered.Enabled = subscriber.Enabled // one that is has not been disabled
+	filled(t, covered)
+	enabled, err := b.CreateSubscriber(t.Context(), fullSubscriber())
+	if err != nil {
+		t.Fatal(err)
+	}
 	closed(t, b)
 	b = p.Open(t)
 	defer closed(t, b)
@@ -104,8 +114,7 @@ func fieldsSurvive(t *testing.T, p Place) {
 	}
 	letter.Attempts = []core.Attempt{attempt}
 	wantSame(t, "dead letter", gotLetter, filled(t, letter))
-	gotSubscriber, _ := b.Subscriber(subscriber.ID)
-	wantSame(t, "subscriber", gotSubscriber, subscriber)
+	wantSame(t, "subscribers", b.Subscribers(), []core.Subscriber{disabled, enabled})
 }
 
 func attemptsStay(t *testing.T, p Place) {
@@ -369,16 +378,17 @@ func subscribers(t *testing.T, p Place) {
 		}
 		made = append(made, s)
 	}
-	match := func() (ids []core.SubscriberID) {
-		for _, s := range b.Match("order.created") {
+	matchAt := func(accepted time.Time) (ids []core.SubscriberID) {
+		for _, s := range b.Match("order.created", accepted) {
 			ids = append(ids, s.ID)
 		}
 		return ids
 	}
+	match := func() []core.SubscriberID { return matchAt(time.Now().Add(time.Hour)) }
 	a, c, d := made[0].ID, made[1].ID, made[2].ID
 	wantSame(t, "ids", []core.SubscriberID{a, c, d}, []core.SubscriberID{1, 2, 3})
 	wantSame(t, "match", match(), []core.SubscriberID{a, c, d})
-	before := b.Match("order.created")
+	before := b.Match("order.created", time.Now())
 	changed, err := b.UpdateSubscriber(t.Context(), c, func(s *core.Subscriber) error {
 		s.ID, s.Created = 99, time.Time{} // not theirs to change
 		s.URL = "https://example.com/other"
@@ -402,6 +412,7 @@ func subscribers(t *testing.T, p Place) {
 		t.Fatal(err)
 	}
 	wantSame(t, "match after disabling", match(), []core.SubscriberID{c, d})
+	wantSame(t, "match of an event from before that", matchAt(someTime.Add(-time.Second)), []core.SubscriberID{a, c, d})
 	if got, _ := b.Subscriber(a); got.Enabled || got.Reason != "gone" || !got.Modified.Equal(someTime) {
 		t.Errorf("disabled: got %+v", got)
 	}
@@ -421,10 +432,26 @@ func subscribers(t *testing.T, p Place) {
 	defer closed(t, b)
 	wantSame(t, "after reopening", b.Subscribers(), list)
 	wantSame(t, "match after reopening", match(), []core.SubscriberID{c})
+	wantSame(t, "match after reopening, of an event from before it was disabled", matchAt(someTime.Add(-time.Second)), []core.SubscriberID{a, c})
+	again, err := b.UpdateSubscriber(t.Context(), a, func(s *core.Subscriber) error { s.URL = "https://example.com/third"; return nil })
+	if err != nil || !again.Disabled.Equal(someTime) {
+		t.Errorf("a change of one that is disabled since %v: disabled since %v, %v", someTime, again.Disabled, err)
+	}
 	if _, err := b.UpdateSubscriber(t.Context(), a, func(s *core.Subscriber) error { s.Enabled = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	wantSame(t, "match after enabling", match(), []core.SubscriberID{a, c})
+	disabled, err := b.UpdateSubscriber(t.Context(), c, func(s *core.Subscriber) error { s.Enabled = false; return nil })
+	if err != nil || !disabled.Disabled.Equal(disabled.Modified) {
+		t.Errorf("disabled at %v, modified at %v: %v", disabled.Disabled, disabled.Modified, err)
+	}
+	wantSame(t, "match after disabling one by a change", match(), []core.SubscriberID{a})
+	wantSame(t, "match of an event from before that", matchAt(disabled.Disabled.Add(-time.Second)), []core.SubscriberID{a, c})
+	wantSame(t, "match of an event from before either was disabled", matchAt(someTime.Add(-time.Second)), []core.SubscriberID{a, c})
+	if err := b.DeleteSubscriber(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "match of that event once one is deleted", matchAt(someTime.Add(-time.Second)), []core.SubscriberID{a})
 	if s, err := b.CreateSubscriber(t.Context(), fullSubscriber()); err != nil || s.ID != 4 {
 		t.Errorf("the number of a deleted subscriber was given again: %d, %v", s.ID, err)
 	}
@@ -449,7 +476,7 @@ func notFound(t *testing.T, p Place) {
 			t.Errorf("%s: got %v, want ErrNotFound", what, err)
 		}
 	}
-	if _, ok := b.Subscriber(5); ok || len(b.Subscribers()) != 0 || len(b.Match("order.created")) != 0 {
+	if _, ok := b.Subscriber(5); ok || len(b.Subscribers()) != 0 || len(b.Match("order.created", time.Now())) != 0 {
 		t.Error("subscribers come from nowhere")
 	}
 }

@@ -48,7 +48,7 @@ func (o oneEvent) Event(context.Context, core.EventID) (core.EventRecord, error)
 func (o oneEvent) Attempt(context.Context, core.EventID, core.SubscriberID, int) (core.Attempt, error) {
 	return core.Attempt{}, core.ErrNotFound
 }
-func (o oneEvent) Match(string) []core.Subscriber { return o.subscribers }
+func (o oneEvent) Match(string, time.Time) []core.Subscriber { return o.subscribers }
 func (o oneEvent) Subscriber(core.SubscriberID) (core.Subscriber, bool) {
 	return o.subscribers[0], true
 }

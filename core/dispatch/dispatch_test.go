@@ -465,6 +465,78 @@ func TestDeliveriesOfADisabledSubscriberWaitUntilItIsEnabled(t *testing.T) {
 	})
 }
 
+// What was published before a subscriber was disabled waits for it, also what nobody has resolved by then.
+func TestEventsThatWaitWhenTheirSubscriberIsDisabledGoOnWhenItIsEnabled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(subscriber(1, "stock.changed"))
+		heal := make(chan struct{})
+		e := start(t, m, plugins{notify: func(ctx context.Context, _ core.Notification) (core.Answer, error) {
+			select {
+			case <-heal:
+			case <-ctx.Done():
+			}
+			return delivered()
+		}})
+		fallIll(e, 1)
+		const events = 100
+		for i := range events {
+			publish(t, m, core.EventID(fmt.Sprint("evt_", i)), "stock.changed")
+		}
+		pass(time.Millisecond)
+		m.change(1, func(s *core.Subscriber) bool { s.Enabled, s.Disabled = false, time.Now(); return true })
+		pass(time.Second)
+		publish(t, m, "evt_meanwhile", "stock.changed")
+		pass(time.Minute)
+		for id, record := range m.events {
+			if want := core.EventDispatched; (id == "evt_meanwhile") != (record.State == core.EventUnwanted) || id != "evt_meanwhile" && record.State != want {
+				t.Errorf("event %s, while its subscriber is disabled: %v", id, record.State)
+			}
+		}
+		attempted := len(m.attempts) // those that were under way
+		close(heal)
+		pass(time.Minute)
+		if len(m.attempts) != attempted {
+			t.Errorf("%d attempts were made for a subscriber that is disabled", len(m.attempts)-attempted)
+		}
+		m.change(1, func(s *core.Subscriber) bool { s.Enabled, s.Disabled = true, time.Time{}; return true })
+		pass(time.Minute)
+		for i := range events {
+			if id := core.EventID(fmt.Sprint("evt_", i)); len(m.history(id, 1)) != 1 {
+				t.Errorf("event %s: attempts %+v", id, m.history(id, 1))
+			}
+		}
+	})
+}
+
+func TestNothingIsAttemptedForASubscriberThatWasDisabledOnlySinceAndItsEventsArePutAsideAtAPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lately := subscriber(1, "stock.changed")
+		lately.Enabled, lately.Disabled = false, time.Now().Add(time.Second)
+		m := newMemory(lately)
+		start(t, m, plugins{notify: func(context.Context, core.Notification) (core.Answer, error) { return delivered() }})
+		const events = 20
+		for i := range events {
+			publish(t, m, core.EventID(fmt.Sprint("evt_", i)), "stock.changed")
+		}
+		pass(time.Millisecond)
+		m.mu.Lock()
+		messages := m.handed[core.DeliveryQueue]
+		m.mu.Unlock()
+		if messages != pacePortion {
+			t.Errorf("%d delivery messages at once, want %d", messages, pacePortion)
+		}
+		pass(time.Minute)
+		if len(m.attempts) != 0 || m.handed[core.DeliveryQueue] != events {
+			t.Errorf("%d attempts and %d delivery messages for a subscriber that is disabled, of %d events", len(m.attempts), m.handed[core.DeliveryQueue], events)
+		}
+		m.change(1, func(s *core.Subscriber) bool { s.Enabled, s.Disabled = true, time.Time{}; return true })
+		pass(time.Minute)
+		if len(m.attempts) != events {
+			t.Errorf("%d attempts of %d events once it is enabled", len(m.attempts), events)
+		}
+	})
+}
+
 func TestDeliveriesOfADeletedSubscriberAndTooOldOnesAreDeadWithoutAnAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(subscriber(1, "stock.changed"), subscriber(2, "stock.changed"))

@@ -25,7 +25,7 @@ type Log interface {
 
 // Subscribers answers from memory. What it returns is shared: read it, never write to it.
 type Subscribers interface {
-	Match(event string) []core.Subscriber // the enabled ones
+	Match(event string, accepted time.Time) []core.Subscriber // those who are enabled, and those who have been disabled since it was accepted
 	Subscriber(id core.SubscriberID) (core.Subscriber, bool)
 	Subscribers() []core.Subscriber
 	WatchSubscribers(changed func(core.SubscriberID)) // calls changed after every change

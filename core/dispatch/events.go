@@ -29,7 +29,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 		return e.unresolved(m, event, core.Answer{Outcome: core.Rejected, Reason: fmt.Sprintf(
 			"no webhook is called %q: define it in a webhooks file, restart, then replay this dead letter", event.Name)}, time.Now()), nil
 	}
-	subscribers := e.config.Subscribers.Match(event.Name)
+	subscribers := e.config.Subscribers.Match(event.Name, event.Accepted)
 	if len(subscribers) == 0 {
 		return core.Result{Log: append(revived(m), core.EventRecord{Event: event, State: core.EventUnwanted})}, nil
 	}
@@ -62,13 +62,13 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 	return e.deliver(ctx, flying, result, work{event: event, payload: payload, number: 1, first: 1}, subscribers)
 }
 
-// areIll reports whether none of few subscribers is healthy. Many are always taken for healthy: some of them will be.
+// areIll reports whether nothing can be delivered to any of few subscribers now. Of many, some always can.
 func (e *Engine) areIll(subscribers []core.Subscriber) bool {
 	if len(subscribers) > inlineSubscribers {
 		return false
 	}
 	for i := range subscribers {
-		if !e.lanes.isIll(subscribers[i].ID) {
+		if subscribers[i].Enabled && !e.lanes.isIll(subscribers[i].ID) {
 			return false
 		}
 	}
@@ -161,7 +161,7 @@ func (e *Engine) deliver(ctx, flying context.Context, result core.Result, first 
 	inline := make([]*flight, 0, inlineSubscribers)
 	for i := range subscribers {
 		first.subscriber = subscribers[i]
-		if len(subscribers) <= inlineSubscribers {
+		if len(subscribers) <= inlineSubscribers && subscribers[i].Enabled {
 			if f := e.startInline(ctx, flying, &first, len(subscribers) == 1); f != nil {
 				inline = append(inline, f)
 				continue

@@ -225,14 +225,14 @@ func (m *memory) DeadLetter(_ context.Context, id string) (core.DeadLetter, erro
 	return core.DeadLetter{}, core.ErrNotFound
 }
 
-func (m *memory) Match(event string) []core.Subscriber {
-	var enabled []core.Subscriber
+func (m *memory) Match(event string, accepted time.Time) []core.Subscriber {
+	var matching []core.Subscriber
 	for _, s := range m.Subscribers() {
-		if s.Event == event && s.Enabled {
-			enabled = append(enabled, s)
+		if s.Event == event && s.Wants(accepted) {
+			matching = append(matching, s)
 		}
 	}
-	return enabled
+	return matching
 }
 
 func (m *memory) Subscriber(id core.SubscriberID) (core.Subscriber, bool) {

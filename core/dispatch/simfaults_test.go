@@ -279,7 +279,7 @@ func (s *simulation) deleteSubscriber(id core.SubscriberID) {
 }
 
 func (s *simulation) subscriberChanged(id core.SubscriberID) {
-	if sub, ok := s.Subscriber(id); !ok || !sub.Enabled {
+	if _, exists := s.Subscriber(id); !exists {
 		for _, wanted := range s.wanted {
 			delete(wanted, id)
 		}
@@ -337,7 +337,7 @@ func (s *simulation) publishEvent() {
 func (s *simulation) handOut(m *message) {
 	if m.Queue == core.EventQueue {
 		wanted := map[core.SubscriberID]bool{}
-		for _, sub := range s.Match(m.Message.Content.Name) {
+		for _, sub := range s.Match(m.Message.Content.Name, m.Message.Content.Accepted) {
 			wanted[sub.ID] = true
 		}
 		s.wanted[m] = wanted

@@ -167,8 +167,10 @@ func as[T any](result any, err error) (T, error) {
 
 // The subscribers.
 
-func (l *life) Match(event string) []core.Subscriber { return l.world.Match(event) }
-func (l *life) Subscribers() []core.Subscriber       { return l.world.Subscribers() }
+func (l *life) Match(event string, accepted time.Time) []core.Subscriber {
+	return l.world.Match(event, accepted)
+}
+func (l *life) Subscribers() []core.Subscriber { return l.world.Subscribers() }
 func (l *life) Subscriber(id core.SubscriberID) (core.Subscriber, bool) {
 	return l.world.Subscriber(id)
 }

@@ -205,7 +205,11 @@ func (w *world) change(id core.SubscriberID, change func(*core.Subscriber)) {
 	w.subscribers = slices.Clone(w.subscribers) // what was handed out is shared
 	for i := range w.subscribers {
 		if w.subscribers[i].ID == id {
-			change(&w.subscribers[i])
+			now := &w.subscribers[i]
+			wasEnabled := now.Enabled
+			if change(now); wasEnabled && !now.Enabled {
+				now.Disabled = time.Now()
+			}
 		}
 	}
 }
@@ -292,13 +296,13 @@ func (w *world) delivery(id core.DeliveryID) (any, error) {
 
 // Subscribers of the engine: answered from memory, at once.
 
-func (w *world) Match(event string) (enabled []core.Subscriber) {
+func (w *world) Match(event string, accepted time.Time) (matching []core.Subscriber) {
 	for _, s := range w.Subscribers() {
-		if s.Event == event && s.Enabled {
-			enabled = append(enabled, s)
+		if s.Event == event && s.Wants(accepted) {
+			matching = append(matching, s)
 		}
 	}
-	return enabled
+	return matching
 }
 
 func (w *world) Subscriber(id core.SubscriberID) (core.Subscriber, bool) {
