@@ -184,6 +184,35 @@ func TestWhatWaitsForADisabledSubscriberIsHeldUntilItIsEnabled(t *testing.T) {
 	d.stop()
 }
 
+func TestWhatWasPublishedBeforeASubscriberWasDisabledIsDeliveredWhenItIsEnabled(t *testing.T) {
+	onEachQueue(t, whatWasPublishedBeforeASubscriberWasDisabledIsDelivered)
+}
+
+// The receiver hangs, so that most of the events wait unresolved when its subscriber is disabled.
+func whatWasPublishedBeforeASubscriberWasDisabledIsDelivered(t *testing.T, queue string) {
+	in := install(t, queue, "lanes: {concurrency: 4}")
+	d := in.serve()
+	answers := make(chan struct{})
+	r := receive(t, func(int, received) int { <-answers; return 200 })
+	id := strconv.Itoa(d.subscribe("stock.item.changed", r.URL))
+	const events = 300
+	var batch []json.RawMessage
+	for n := range events {
+		batch = append(batch, json.RawMessage(publication(fmt.Sprint("waits-", n))))
+	}
+	if status, said := d.call("POST", "/v1/events", batch); status != 202 {
+		t.Fatalf("publishing: %d %s", status, said)
+	}
+	eventually(t, "the first attempts are under way", func() bool { n, _ := r.counts(); return n == 4 })
+	in.postrider("subscriber", "disable", id)
+	in.postrider("publish", "stock.item.changed", "--id", "meanwhile")
+	close(answers)
+	eventually(t, "nothing is left to resolve", func() bool { return get[eventStatus](d, "/v1/events/meanwhile").State == "unwanted" })
+	in.postrider("subscriber", "enable", id)
+	eventually(t, "each event is delivered", func() bool { n, _ := r.counts(); return n == events })
+	d.stop()
+}
+
 func TestTheRuleOfSuccessIsTheSubscribersElseTheNotifiers(t *testing.T) {
 	t.Parallel()
 	in := install(t, `notifiers: {default: {plugin: http, config: {success: {delivered: ["200"], errors_member_fails: true}}}}`, `retry: ["50ms", "50ms"]`)
@@ -253,7 +282,7 @@ func aLaneHasNoMoreAttemptsUnderWayThanItsLimit(t *testing.T, queue string) {
 		t.Errorf("%d attempts are under way in a lane for %d", n, limit)
 	}
 	release()
-	waitFor(t, 2*patience, "the slow receiver has got them all, too", func() bool { n, _ := slow.counts(); return n == events }) // a queue may put off what found no room, by a minute
+	eventually(t, "the slow receiver has got them all, too", func() bool { n, _ := slow.counts(); return n == events })
 	d.settled("delivered", 2*events)
 	if most != limit {
 		t.Errorf("%d attempts were under way at a time, want %d", most, limit)
