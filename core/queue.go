@@ -40,7 +40,7 @@ func DeliveryMessage(event EventID, subscriber SubscriberID, now time.Time) Mess
 	return Message{Event: event, Subscriber: subscriber, Attempt: 1, First: 1, Since: now, Lane: subscriber.String()}
 }
 
-// Handler turns one consumed message into what takes its place. An error means: not consumed, redeliver later; a [*Held] says when.
+// Handler turns one consumed message into what takes its place. An error means: not consumed, redeliver later; a [*Held] says after what.
 type Handler func(ctx context.Context, m Message) (Result, error)
 
 // Result is what takes the place of a consumed message.

@@ -102,6 +102,9 @@ func (e *Engine) leave(w *work, a core.Attempt) transition {
 		x.repeated = delay < breakerWindow
 	}
 	change := e.lanes.leave(id, x)
+	if !x.failed {
+		e.pace.wake(w.event.Name)
+	}
 	switch change {
 	case opened:
 		e.log.Warn("the receiver of this subscriber fails: its deliveries wait until it works again, and are not attempted but one at a time",

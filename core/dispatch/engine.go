@@ -80,7 +80,7 @@ type Engine struct {
 	lanes    *lanes[core.SubscriberID]
 	services *lanes[core.Service]
 	flights  flights
-	pace     *pace // of events whose receivers are all ill
+	pace     *pace // of events whose receivers have no room
 
 	// Their parents are the context that a queue has for all its handlers, and that of all inline attempts.
 	patience    *limit // of events with their inline attempts

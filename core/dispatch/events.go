@@ -38,7 +38,7 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 		// All events of this name wait for the same lane: better here, unresolved, than as delivery messages.
 		return core.Result{}, e.noRoom(only)
 	}
-	if e.areIll(subscribers) {
+	if e.haveNoRoom(subscribers) {
 		if held := e.pace.pass(event.Name); held != nil {
 			return core.Result{}, held
 		}
@@ -62,13 +62,13 @@ func (e *Engine) handleEvent(ctx, flying context.Context, m core.Message) (core.
 	return e.deliver(ctx, flying, result, work{event: event, payload: payload, number: 1, first: 1}, subscribers)
 }
 
-// areIll reports whether nothing can be delivered to any of few subscribers now. Of many, some always can.
-func (e *Engine) areIll(subscribers []core.Subscriber) bool {
+// haveNoRoom reports whether none of few subscribers can be attempted now. Of many, some always can.
+func (e *Engine) haveNoRoom(subscribers []core.Subscriber) bool {
 	if len(subscribers) > inlineSubscribers {
 		return false
 	}
 	for i := range subscribers {
-		if subscribers[i].Enabled && !e.lanes.isIll(subscribers[i].ID) {
+		if subscribers[i].Enabled && !e.lanes.isShut(subscribers[i].ID) {
 			return false
 		}
 	}

@@ -251,12 +251,12 @@ func (l *lanes[K]) isCrowded(key K) bool {
 	return at != nil && at.healthy() && at.taken >= l.places && len(at.door) >= doorRoom
 }
 
-// isIll reports whether an attempt in the lane of key would likely fail or be slow.
-func (l *lanes[K]) isIll(key K) bool {
+// isShut reports whether the lane of key is not healthy, and has no place.
+func (l *lanes[K]) isShut(key K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.active[key]
-	return at != nil && !at.healthy()
+	return at != nil && !at.healthy() && at.taken >= l.placesOf(at)
 }
 
 // full returns the error of a message that found no place in the lane of key. It waits until a quarter of the places is free, or half of the

@@ -363,7 +363,7 @@ func waitsInTurn(b *backend, name core.QueueName) int {
 	if err != nil {
 		return 0
 	}
-	return n + int(w.back.Load())
+	return n + int(w.returning.Load())
 }
 
 func TestALaneWithoutRoomWaitsInTurnWithoutCountingAnAttempt(t *testing.T) {

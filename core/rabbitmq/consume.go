@@ -41,7 +41,7 @@ func (q *Queue) Consume(ctx context.Context, name core.QueueName, concurrency in
 		queue: q, name: name, target: q.target(name), handler: h, intake: intake, handling: handling,
 		free: make(chan struct{}, concurrency), workers: crew.New(), leaving: leaving{signal: make(chan struct{}, 1)},
 	}
-	c.window = newWindow(min(max(windowMin, 2*concurrency), windowMax), q.keys, func(it *item) { c.leave(it, c.inTurn) })
+	c.window = newWindow(min(max(windowMin, 2*concurrency), windowMax), q.keys, c.stepAside)
 	if !consuming.CompareAndSwap(nil, c.window) {
 		return fmt.Errorf("queue %q is being consumed already", name)
 	}
@@ -126,7 +126,7 @@ func (c *consumer) attach(l *link) error {
 			return err
 		}
 	}
-	return c.read(l, waiting, c.window.size/2+recallAhead, c.recall)
+	return c.read(l, waiting, c.window.size, c.recall)
 }
 
 // read has by take in what a queue of the broker delivers, at most ahead of it before some is acknowledged.

@@ -119,11 +119,11 @@ type leaving struct {
 // departure is an item that leaves.
 type departure struct {
 	item *item
-	by   way
+	to   route
 }
 
-// way makes of what leaves now what is published.
-type way func(e envelope, now time.Time) *posting
+// route makes of what leaves now what is published.
+type route func(e envelope, now time.Time) *posting
 
 // untilDue has a message come again when it is due.
 func (c *consumer) untilDue(e envelope, now time.Time) *posting {
@@ -131,7 +131,7 @@ func (c *consumer) untilDue(e envelope, now time.Time) *posting {
 }
 
 // about has a message come again after about wait.
-func (c *consumer) about(wait time.Duration) way {
+func (c *consumer) about(wait time.Duration) route {
 	return func(e envelope, _ time.Time) *posting { return c.queue.delays.about(c.target, e, wait) }
 }
 
@@ -155,7 +155,16 @@ func (l *leaving) take(n int) []departure {
 }
 
 // leave sends an item back to the broker. It does not block.
-func (c *consumer) leave(it *item, by way) { c.leaving.add(departure{it, by}) }
+func (c *consumer) leave(it *item, to route) { c.leaving.add(departure{it, to}) }
+
+// stepAside has an item leave for which there is no room: for about that time, or until it is its turn.
+func (c *consumer) stepAside(it *item, soon time.Duration) {
+	if soon > 0 {
+		c.leave(it, c.about(soon))
+		return
+	}
+	c.leave(it, c.inTurn)
+}
 
 // departures is how many messages are sent away together.
 const departures = 512
@@ -186,7 +195,7 @@ func (c *consumer) sendBatch(batch []departure) {
 		if d.item.message.Redelivered { // the broker won't say so of what is published anew
 			d.item.failures = max(1, d.item.failures)
 		}
-		byLink[l], postings[l] = append(byLink[l], d.item), append(postings[l], d.by(d.item.envelope, now))
+		byLink[l], postings[l] = append(byLink[l], d.item), append(postings[l], d.to(d.item.envelope, now))
 	}
 	for l, items := range byLink {
 		if err := l.deliver(c.handling, postings[l]); err != nil {

@@ -12,6 +12,10 @@ type lane struct {
 	resting bool // until a timer ends
 	backoff time.Duration
 
+	flowed  time.Time     // when a message of it was last consumed, or it came into the window
+	per     time.Duration // moving average of the time between two that were consumed
+	horizon time.Time     // when there is room for what left last
+
 	// Since a Handler had no room:
 	limit   int  // of claims; 0: none
 	growth  int  // messages consumed since limit last grew
@@ -42,6 +46,9 @@ func (l *lane) hold() {
 
 // flows notes that a message was consumed.
 func (l *lane) flows() {
+	now := time.Now()
+	l.per += (now.Sub(l.flowed) - l.per) / 64
+	l.flowed = now
 	l.backoff = 0
 	if l.growth++; l.limit > 0 && (l.growth >= limitGrowth || l.probing || l.limit < limitGrowth) {
 		l.limit++
@@ -52,4 +59,23 @@ func (l *lane) flows() {
 // fails notes that a Handler failed.
 func (l *lane) fails() {
 	l.backoff = min(restMax, max(restFirst, 2*l.backoff))
+}
+
+// soonest is how long a message of a stopped lane is sent away at most until there is room for it. One that would have to wait longer waits in turn.
+const soonest = 5 * time.Second
+
+// away returns in about what time there is room for one message more than wait in the window, if it is soon: as many as were consumed lately will be.
+func (l *lane) away() (wait time.Duration, soon bool) {
+	now := time.Now()
+	per := max(l.per, now.Sub(l.flowed))
+	room := now.Add(time.Duration(len(l.items)) * per)
+	if l.horizon.After(room) {
+		room = l.horizon
+	}
+	room = room.Add(per)
+	if room.Sub(now) > soonest {
+		return 0, false
+	}
+	l.horizon = room
+	return max(restFirst, room.Sub(now)), true
 }

@@ -71,6 +71,41 @@ func TestWhatWaitsInTurnComesBackAtAPaceWhileTheWindowIsHalfFullAndElseAtOnce(t 
 	})
 }
 
+// What leaves a lane that goes on by and by does not wait behind what belongs to others.
+func TestWhatLeavesALaneThatGoesOnIsAwayForAsLongAsItTakesUntilThereIsRoomAndElseWaitsInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const per, inWindow = 2 * time.Millisecond, 500
+		l := &lane{flowed: time.Now(), items: make([]*item, inWindow)}
+		flow := func(n int) {
+			for range n {
+				time.Sleep(per)
+				l.flows()
+			}
+		}
+		flow(1000)
+		for i := range 1000 {
+			want := (inWindow + time.Duration(i) + 1) * per
+			if wait, soon := l.away(); !soon || (wait-want).Abs() > want/50 {
+				t.Fatalf("message %d behind the window of a lane that has room for one in %v is away for %v, %t; want %v", i, per, wait, soon, want)
+			}
+		}
+		for range 1000 {
+			l.away()
+		}
+		if wait, soon := l.away(); soon {
+			t.Errorf("the last of 2,500 messages, for which there is room in 5 s, is away for %v", wait)
+		}
+		flow(500)
+		if wait, soon := l.away(); !soon || wait > soonest {
+			t.Errorf("after a second in which there was room for 500, one is away for %v, %t", wait, soon)
+		}
+		time.Sleep(time.Second)
+		if wait, soon := l.away(); soon {
+			t.Errorf("a second after the last one that had room, one more is away for %v", wait)
+		}
+	})
+}
+
 // deliver returns m as the broker delivers it.
 func deliver(m core.Message, tag uint64) amqp.Delivery {
 	p := encode(&envelope{message: m})

@@ -22,13 +22,14 @@ type item struct {
 
 // window is what the broker has delivered of one queue and no Handler has in hand: some thousand messages at most, by lane. Lanes take turns, one message
 // each. A lane that has no room stops, as it would in a file: its messages wait here until it is woken. But they must not fill the window, behind
-// which others wait. What is too much of them, or waits too long, leaves: it goes back to the broker, and waits there for its turn.
+// which others wait. What is too much of them, or waits too long, leaves: it goes back to the broker, for as long as it takes until there is room, if that is soon, or else
+// until it is its turn.
 type window struct {
 	size  int
 	keys  *keys
-	leave func(it *item) // must not block
+	leave func(it *item, soon time.Duration) // for about so long, or 0: until it is its turn; must not block
 
-	back atomic.Int64 // messages that came back from the waiting queue, and are not looked at yet
+	returning atomic.Int64 // messages that came back from the waiting queue, and are not looked at yet
 
 	mu      sync.Mutex
 	lanes   map[string]*lane
@@ -44,7 +45,7 @@ type window struct {
 // holdLongest is how long a message of a stopped lane waits in memory. Brokers close a channel on which one is not acknowledged for half an hour.
 const holdLongest = time.Minute
 
-func newWindow(size int, ks *keys, leave func(*item)) *window {
+func newWindow(size int, ks *keys, leave func(*item, time.Duration)) *window {
 	return &window{size: size, keys: ks, leave: leave, lanes: map[string]*lane{}, signal: make(chan struct{}, 1)}
 }
 
@@ -72,7 +73,7 @@ func (w *window) insert(it *item, head bool) {
 	}
 	l := w.lanes[it.message.Lane]
 	if l == nil {
-		l = &lane{name: it.message.Lane}
+		l = &lane{name: it.message.Lane, flowed: time.Now()}
 		w.lanes[l.name] = l
 	}
 	it.lane = l
@@ -108,7 +109,8 @@ func (w *window) overflow() {
 		}
 		keep := max(0, len(longest.items)-(w.stopped-w.size/2))
 		for _, it := range longest.items[keep:] {
-			w.leave(it)
+			wait, _ := longest.away()
+			w.leave(it, wait)
 		}
 		w.removed(longest, len(longest.items)-keep)
 		clear(longest.items[keep:])
@@ -128,7 +130,7 @@ func (w *window) expire(now time.Time) {
 		l.items = slices.DeleteFunc(l.items, func(it *item) bool {
 			old := now.Sub(it.arrived) > holdLongest
 			if old {
-				w.leave(it)
+				w.leave(it, 0)
 			}
 			return old
 		})
@@ -311,5 +313,5 @@ func (w *window) spend() bool {
 func (w *window) depth() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.waiting + int(w.back.Load())
+	return w.waiting + int(w.returning.Load())
 }

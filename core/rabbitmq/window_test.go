@@ -25,7 +25,7 @@ type windowModel struct {
 
 func newWindowModel() *windowModel {
 	m := &windowModel{inside: map[uint64]bool{}, left: map[uint64]bool{}, source: &source{link: &link{done: make(chan struct{})}}}
-	m.window = newWindow(20, newKeys(), func(it *item) {
+	m.window = newWindow(20, newKeys(), func(it *item, _ time.Duration) {
 		m.left[it.tag] = true
 		delete(m.inside, it.tag)
 	})
