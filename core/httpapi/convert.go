@@ -32,6 +32,7 @@ func (a *api) subscriberOf(s core.Subscriber) Subscriber {
 		Notifier:       s.Notifier,
 		Enabled:        s.Enabled,
 		DisabledReason: s.Reason,
+		DisabledSince:  wireTime(s.Disabled),
 		PausedUntil:    pausedUntil,
 		Settings:       shown(a.Plugins.ShownSettings(s)),
 		Retry:          shown(s.Retry),

@@ -54,14 +54,17 @@ func TestASubscriberWhoseNotifierHasGoneCanBeDisabledAndEnabledForgetsTheReason(
 	d := newDaemon()
 	d.store.subscribers = []core.Subscriber{
 		{ID: 1, Event: "gone.too", URL: "http://old", Notifier: "gone", Enabled: true},
-		{ID: 2, Event: "stock.item.changed", URL: "https://x", Notifier: "default", Reason: "the receiver answered 410"},
+		{ID: 2, Event: "stock.item.changed", URL: "https://x", Notifier: "default", Reason: "the receiver answered 410", Disabled: time.UnixMilli(1700000000000)},
 	}
 	if got := decoded[httpapi.Subscriber](t, d.do(http.MethodPatch, "/v1/subscribers/1", `{"enabled":false}`), http.StatusOK); got.Enabled {
 		t.Errorf("got %+v, want it disabled", got)
 	}
 	problem(t, d.do(http.MethodPatch, "/v1/subscribers/1", `{"url":"https://new"}`), http.StatusUnprocessableEntity, "gone")
-	if got := decoded[httpapi.Subscriber](t, d.do(http.MethodPatch, "/v1/subscribers/2", `{"token":"x"}`), http.StatusOK); got.DisabledReason == "" {
-		t.Error("the reason has gone, though the subscriber is still disabled")
+	if got := decoded[httpapi.Subscriber](t, d.do(http.MethodPatch, "/v1/subscribers/2", `{"token":"x"}`), http.StatusOK); got.DisabledReason == "" || got.DisabledSince.UnixMilli() != 1700000000000 {
+		t.Errorf("got %+v, want it disabled for the same reason and since the same time", got)
+	}
+	if body := d.do(http.MethodGet, "/v1/subscribers/1", "").Body.String(); strings.Contains(body, "disabled_since") {
+		t.Errorf("one that says no time is shown with one: %s", body)
 	}
 	if got := decoded[httpapi.Subscriber](t, d.do(http.MethodPatch, "/v1/subscribers/2", `{"enabled":true}`), http.StatusOK); !got.Enabled || got.DisabledReason != "" {
 		t.Errorf("got %+v, want it enabled without a reason", got)

@@ -76,6 +76,7 @@ type Subscriber struct {
 	Notifier       string          `json:"notifier"`
 	Enabled        bool            `json:"enabled"`
 	DisabledReason string          `json:"disabled_reason,omitempty"` // why the daemon disabled it
+	DisabledSince  time.Time       `json:"disabled_since,omitzero"`   // what was accepted before waits for it
 	PausedUntil    time.Time       `json:"paused_until,omitzero"`     // its receiver fails: no attempt before then, and then one at a time
 	Settings       json.RawMessage `json:"settings,omitempty"`
 	Retry          json.RawMessage `json:"retry,omitempty"`

@@ -19,7 +19,7 @@ func TestEveryFieldIsThoughtOf(t *testing.T) {
 		reflect.TypeFor[host.Resolution]():   4,  // all are set
 		reflect.TypeFor[core.Notification](): 7,  // all cross, Trace in the context
 		reflect.TypeFor[core.Event]():        5,  // Arguments stay: the payload is there; so does Trace, of which the notification has its own
-		reflect.TypeFor[core.Subscriber]():   13, // ID, URL, Token, Earlier and Settings cross
+		reflect.TypeFor[core.Subscriber]():   14, // ID, URL, Token, Earlier and Settings cross
 		reflect.TypeFor[sdk.Delivery]():      12, // all are set
 		reflect.TypeFor[sdk.Outcome]():       6,  // all cross
 		reflect.TypeFor[core.Answer]():       6,  // all are set

@@ -12,10 +12,9 @@
 //
 //	webhook.trigger ┐
 //	webhook.event   ├► window, lane ──► Handler ──► store: log ──► successors, confirmed ──► ack
-//	webhook.delivery┘      ▲ ▲   │                │
-//	                       │ │   │ no room        │ failed, or due later
-//	                       │ └── webhook.….waiting│
-//	                       └──── webhook.delay.<ms> ◄
+//	webhook.delivery┘   ▲   ▲   └─ no room ──► webhook.….waiting ─┐
+//	                    │   └───────── in its turn ◄──────────────┘
+//	                    └── webhook.delay.<ms> ◄── failed, due later, or there is room soon
 //
 // What a crash leaves at each point, and why it harms nobody:
 //

@@ -64,8 +64,8 @@ func (l *lane) fails() {
 // soonest is how long a message of a stopped lane is sent away at most until there is room for it. One that would have to wait longer waits in turn.
 const soonest = 5 * time.Second
 
-// away returns in about what time there is room for one message more than wait in the window, if it is soon: as many as were consumed lately will be.
-func (l *lane) away() (wait time.Duration, soon bool) {
+// away returns in about what time there is room for one message more than wait in the window, if as many will be consumed as were lately; 0: not soon.
+func (l *lane) away() time.Duration {
 	now := time.Now()
 	per := max(l.per, now.Sub(l.flowed))
 	room := now.Add(time.Duration(len(l.items)) * per)
@@ -74,8 +74,8 @@ func (l *lane) away() (wait time.Duration, soon bool) {
 	}
 	room = room.Add(per)
 	if room.Sub(now) > soonest {
-		return 0, false
+		return 0
 	}
 	l.horizon = room
-	return max(restFirst, room.Sub(now)), true
+	return max(restFirst, room.Sub(now))
 }

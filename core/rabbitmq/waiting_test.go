@@ -85,22 +85,22 @@ func TestWhatLeavesALaneThatGoesOnIsAwayForAsLongAsItTakesUntilThereIsRoomAndEls
 		flow(1000)
 		for i := range 1000 {
 			want := (inWindow + time.Duration(i) + 1) * per
-			if wait, soon := l.away(); !soon || (wait-want).Abs() > want/50 {
-				t.Fatalf("message %d behind the window of a lane that has room for one in %v is away for %v, %t; want %v", i, per, wait, soon, want)
+			if wait := l.away(); (wait - want).Abs() > want/50 {
+				t.Fatalf("message %d behind the window of a lane that has room for one in %v is away for %v, want %v", i, per, wait, want)
 			}
 		}
 		for range 1000 {
 			l.away()
 		}
-		if wait, soon := l.away(); soon {
+		if wait := l.away(); wait != 0 {
 			t.Errorf("the last of 2,500 messages, for which there is room in 5 s, is away for %v", wait)
 		}
 		flow(500)
-		if wait, soon := l.away(); !soon || wait > soonest {
-			t.Errorf("after a second in which there was room for 500, one is away for %v, %t", wait, soon)
+		if wait := l.away(); wait == 0 || wait > soonest {
+			t.Errorf("after a second in which there was room for 500, one is away for %v", wait)
 		}
 		time.Sleep(time.Second)
-		if wait, soon := l.away(); soon {
+		if wait := l.away(); wait != 0 {
 			t.Errorf("a second after the last one that had room, one more is away for %v", wait)
 		}
 	})

@@ -109,8 +109,7 @@ func (w *window) overflow() {
 		}
 		keep := max(0, len(longest.items)-(w.stopped-w.size/2))
 		for _, it := range longest.items[keep:] {
-			wait, _ := longest.away()
-			w.leave(it, wait)
+			w.leave(it, longest.away())
 		}
 		w.removed(longest, len(longest.items)-keep)
 		clear(longest.items[keep:])
