@@ -62,7 +62,7 @@ func (l *lane) fails() {
 }
 
 // soonest is how long a message of a stopped lane is sent away at most until there is room for it. One that would have to wait longer waits in turn.
-const soonest = 20 * time.Second
+const soonest = 10 * time.Second
 
 // away returns in about what time there is room for one message more than wait in the window, if as many will be consumed as were lately; 0: not soon.
 func (l *lane) away() time.Duration {

@@ -74,7 +74,7 @@ func TestWhatWaitsInTurnComesBackAtAPaceWhileTheWindowIsHalfFullAndElseAtOnce(t 
 // What leaves a lane that goes on by and by does not wait behind what belongs to others.
 func TestWhatLeavesALaneThatGoesOnIsAwayForAsLongAsItTakesUntilThereIsRoomAndElseWaitsInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const per, inWindow = 8 * time.Millisecond, 500
+		const per, inWindow = 4 * time.Millisecond, 500
 		l := &lane{flowed: time.Now(), items: make([]*item, inWindow)}
 		flow := func(n int) {
 			for range n {
@@ -93,11 +93,11 @@ func TestWhatLeavesALaneThatGoesOnIsAwayForAsLongAsItTakesUntilThereIsRoomAndEls
 			l.away()
 		}
 		if wait := l.away(); wait != 0 {
-			t.Errorf("the last of 2,500 messages, for which there is room in 20 s, is away for %v", wait)
+			t.Errorf("the last of 2,500 messages, for which there is room in 10 s, is away for %v", wait)
 		}
 		flow(500)
 		if wait := l.away(); wait == 0 || wait > soonest {
-			t.Errorf("after 4 s in which there was room for 500, one is away for %v", wait)
+			t.Errorf("after 2 s in which there was room for 500, one is away for %v", wait)
 		}
 		time.Sleep(time.Second)
 		if wait := l.away(); wait != 0 {
