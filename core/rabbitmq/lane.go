@@ -68,6 +68,9 @@ const soonest = 10 * time.Second
 func (l *lane) away() time.Duration {
 	now := time.Now()
 	per := max(l.per, now.Sub(l.flowed))
+	if per > soonest { // also where the sum below would be more than a Duration holds
+		return 0
+	}
 	room := now.Add(time.Duration(len(l.items)) * per)
 	if l.horizon.After(room) {
 		room = l.horizon

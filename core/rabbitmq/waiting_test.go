@@ -103,6 +103,10 @@ func TestWhatLeavesALaneThatGoesOnIsAwayForAsLongAsItTakesUntilThereIsRoomAndEls
 		if wait := l.away(); wait != 0 {
 			t.Errorf("a second after the last one that had room, one more is away for %v", wait)
 		}
+		time.Sleep(365 * 24 * time.Hour)
+		if wait := l.away(); wait != 0 {
+			t.Errorf("a year after the last one that had room, one more is away for %v", wait)
+		}
 	})
 }
 

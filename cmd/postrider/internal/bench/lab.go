@@ -55,11 +55,24 @@ func (l *lab) start(ctx context.Context, n need) error {
 
 // startWithEndpoint starts a daemon with one webhook, and an endpoint that is subscribed to it.
 func (l *lab) startWithEndpoint(ctx context.Context) (*endpoint, error) {
-	if err := l.start(ctx, need{webhooks: 1}); err != nil {
+	endpoints, err := l.startWithEndpoints(ctx, 1)
+	if err != nil {
 		return nil, err
 	}
-	e := l.receiver.add(1)[0]
-	return e, l.daemon.subscribe(ctx, subscription{webhook: l.daemon.webhooks[0], endpoint: e})
+	return endpoints[0], nil
+}
+
+// startWithEndpoints starts a daemon with n webhooks, and an endpoint for each.
+func (l *lab) startWithEndpoints(ctx context.Context, n int) ([]*endpoint, error) {
+	if err := l.start(ctx, need{webhooks: n}); err != nil {
+		return nil, err
+	}
+	endpoints := l.receiver.add(n)
+	all := make([]subscription, n)
+	for i, e := range endpoints {
+		all[i] = subscription{webhook: l.daemon.webhooks[i], endpoint: e}
+	}
+	return endpoints, l.daemon.subscribe(ctx, all...)
 }
 
 // raw is a POST loop to an endpoint.

@@ -24,14 +24,9 @@ const illRate = 500
 
 // measureIll publishes at a rate to two endpoints, first while both answer, then while one is ill, and compares the other's latency.
 func measureIll(ctx context.Context, l *lab, does string, fallIll func(*endpoint)) error {
-	if err := l.start(ctx, need{webhooks: 2}); err != nil {
+	endpoints, err := l.startWithEndpoints(ctx, 2)
+	if err != nil {
 		return err
-	}
-	endpoints := l.receiver.add(2)
-	for i, e := range endpoints {
-		if err := l.daemon.subscribe(ctx, subscription{webhook: l.daemon.webhooks[i], endpoint: e}); err != nil {
-			return err
-		}
 	}
 	events := l.events(l.daemon.webhooks...)
 	events.Share = l.SlowShare
@@ -48,15 +43,8 @@ func neighbours() Scenario {
 
 func measureNeighbours(ctx context.Context, l *lab) error {
 	n := max(3, l.subscribersOr(100))
-	if err := l.start(ctx, need{webhooks: n}); err != nil {
-		return err
-	}
-	endpoints := l.receiver.add(n)
-	var all []subscription
-	for i, e := range endpoints {
-		all = append(all, subscription{webhook: l.daemon.webhooks[i], endpoint: e})
-	}
-	if err := l.daemon.subscribe(ctx, all...); err != nil {
+	endpoints, err := l.startWithEndpoints(ctx, n)
+	if err != nil {
 		return err
 	}
 	events := l.events(l.daemon.webhooks...)

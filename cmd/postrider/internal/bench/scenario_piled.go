@@ -21,14 +21,9 @@ const (
 // measurePiledUp publishes at a rate to a healthy endpoint: alone, then while many events wait for another one that hangs, and then from the moment on at which
 // that refuses what it was given. A lane learns then that its receiver is ill, and must put aside all that was to go to it.
 func measurePiledUp(ctx context.Context, l *lab) error {
-	if err := l.start(ctx, need{webhooks: 2}); err != nil {
+	endpoints, err := l.startWithEndpoints(ctx, 2)
+	if err != nil {
 		return err
-	}
-	endpoints := l.receiver.add(2)
-	for i, e := range endpoints {
-		if err := l.daemon.subscribe(ctx, subscription{webhook: l.daemon.webhooks[i], endpoint: e}); err != nil {
-			return err
-		}
 	}
 	healthy, ill := l.events(l.daemon.webhooks[0]), l.batches(l.daemon.webhooks[1], piledBatch)
 	if err := l.warm(ctx, l.Events, healthy, ill); err != nil {
