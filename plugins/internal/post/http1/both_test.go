@@ -51,11 +51,11 @@ func open(t testing.TB, c Config) *Transport {
 func both(t *testing.T, c Config, test func(t *testing.T, by roundTripper)) {
 	t.Run("http1", func(t *testing.T) {
 		t.Parallel()
-		test(t, open(t, c))
+		test(t, open(t, ownSessions(c)))
 	})
 	t.Run("net-http", func(t *testing.T) {
 		t.Parallel()
-		c := open(t, c).config
+		c := open(t, ownSessions(c)).config
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(true)
 		transport := &http.Transport{
@@ -66,6 +66,15 @@ func both(t *testing.T, c Config, test func(t *testing.T, by roundTripper)) {
 		t.Cleanup(transport.CloseIdleConnections)
 		test(t, transport)
 	})
+}
+
+// ownSessions gives one side a cache of TLS sessions of its own, if there is one: its receiver knows nothing of the other's, though both have one name.
+func ownSessions(c Config) Config {
+	if c.TLS != nil && c.TLS.ClientSessionCache != nil {
+		c.TLS = c.TLS.Clone()
+		c.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	}
+	return c
 }
 
 // setDial has a transport that was not used yet dial in another way.
