@@ -1,7 +1,6 @@
 package crew
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,23 +30,29 @@ func TestEveryFunctionRunsAtOnceAndWaitWaitsForAllOfThem(t *testing.T) {
 	}
 }
 
+// idlers returns how many goroutines are idle. The runtime counts those of other tests, too, which may be about to end.
+func (c *Crew) idlers() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.idle)
+}
+
 func TestGoroutinesAreKeptForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
-		before := runtime.NumGoroutine()
 		for range 100 {
 			c.Go(func() {})
-			synctest.Wait()
-		}
-		if n := runtime.NumGoroutine() - before; n != 1 {
-			t.Errorf("%d goroutines for one function at a time, want 1", n)
+			synctest.Wait() // none is at work any more: each there is is idle
+			if n := c.idlers(); n != 1 {
+				t.Fatalf("%d goroutines for one function at a time, want 1", n)
+			}
 		}
 		time.Sleep(linger)
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 0 {
+		if n := c.idlers(); n != 0 {
 			t.Errorf("%d goroutines are kept after %s without work", n, linger)
 		}
-		c.Wait()
+		c.Wait() // those that were dismissed have ended
 	})
 }
 
@@ -63,11 +68,9 @@ func TestEachGoroutineIsKeptForASecondOfItsOwn(t *testing.T) {
 		}{{linger, 2}, {1, 1}, {linger/2 - 2, 1}, {1, 0}, {9*linger + linger/2 - 1, 1}, {1, 0}} {
 			time.Sleep(test.wait)
 			synctest.Wait()
-			c.mu.Lock()
-			if n := len(c.idle); n != test.idle {
+			if n := c.idlers(); n != test.idle {
 				t.Errorf("%d goroutines are idle %s later, want %d", n, test.wait, test.idle)
 			}
-			c.mu.Unlock()
 		}
 		c.Wait() // those that were dismissed have ended
 	})
